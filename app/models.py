@@ -1,0 +1,492 @@
+"""The nouns the pipeline passes: frozen values that know nothing of HTTP or of any engine."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from app.errors import NotClearedError
+
+JSONValue = None | bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"]
+
+
+class Label(enum.IntEnum):
+    """How sensitive a text is. Ordered, so `max` joins labels and `<=` tests a clearance."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+
+    @property
+    def word(self) -> str:
+        """The name on the wire: `public`, `internal` or `confidential`."""
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, word: str) -> Label:
+        """Read a name from the wire; raises `ValueError` for anything but the three names."""
+        try:
+            return cls[word.upper()]
+        except KeyError:
+            raise ValueError("must be public, internal or confidential") from None
+
+
+class Complexity(enum.StrEnum):
+    """How hard a prompt is, which decides the tier of model that answers it."""
+
+    SIMPLE = "simple"
+    MODERATE = "moderate"
+    COMPLEX = "complex"
+
+
+class Locality(enum.StrEnum):
+    """Where a model runs: inside the operator's own network, or anywhere else."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one detector found in one field, without the value: `where` is an index, never text."""
+
+    detector: str
+    label: Label
+    where: str
+    count: int = 1
+
+
+# Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image by `data:` or `https:` URL. Its pixels are not read, so they count as uninspected."""
+
+    url: str
+    detail: str | None = None
+
+
+Part = TextPart | ImagePart
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function call a model asked for; `arguments` is the JSON text exactly as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    parts: tuple[Part, ...] = ()
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text parts joined by line breaks."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> Message:
+        """A message with a single text part."""
+        return cls(role=role, parts=(TextPart(text),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a model is to write. `None` means the caller left it out and it is not sent upstream."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tooling:
+    """Tools and the shape of the answer, as JSON Schema objects in OpenAI's form."""
+
+    tools: tuple[JSONValue, ...] = ()
+    tool_choice: JSONValue = None
+    parallel_tool_calls: bool | None = None
+    response_format: JSONValue = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of one document version, as retrieval found it. `score` is in 0..1, higher is nearer."""
+
+    id: str
+    document_id: str
+    collection: str
+    version: str
+    title: str
+    content: str
+    score: float
+    label: Label
+    metadata: Mapping[str, JSONValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Everything that is sent to a model: the value that is classified is the value that is serialised.
+
+    `messages` already contain the passages as text; `passages` is their structure, for citations and
+    for the built-in model, and is not serialised itself.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    tooling: Tooling = Tooling()
+    passages: tuple[Passage, ...] = ()
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalScope:
+    """Which documents may be drawn on. `filter` is `{field: {operator: value}}` over client metadata."""
+
+    collection: str = "default"
+    limit: int = 5
+    filter: Mapping[str, Mapping[str, JSONValue]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUse:
+    """What a request allows the cache to do. `ttl` is in seconds; `None` takes the setting."""
+
+    read: bool = True
+    write: bool = True
+    ttl: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One request as any surface states it, before anything is added to it."""
+
+    messages: tuple[Message, ...]
+    model: str = "auto"
+    sampling: Sampling = Sampling()
+    tooling: Tooling = Tooling()
+    sensitivity: Label | None = None
+    complexity: Complexity | None = None
+    stream: bool = False
+    session_id: str | None = None
+    user_id: str | None = None
+    documents: RetrievalScope | None = RetrievalScope()
+    cache: CacheUse = CacheUse()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. `clearance` bounds what is read, `label_floor` raises what is sent."""
+
+    tenant: str = "default"
+    key_id: str | None = None
+    clearance: Label = Label.CONFIDENTIAL
+    label_floor: Label = Label.PUBLIC
+    admin: bool = False
+
+
+# Models
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars for one token."""
+
+    prompt: float
+    completion: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model as the catalog knows it; `id` is `provider/name`, `name` may contain slashes itself."""
+
+    provider: str
+    name: str
+    locality: Locality
+    clearance: Label
+    tier: Complexity | None = None
+    context_length: int | None = None
+    vision: bool = False
+    tools: bool = True
+    price: Price | None = None
+    title: str | None = None
+    description: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.provider}/{self.name}"
+
+
+Payload = TypeVar("Payload", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch(Generic[Payload]):
+    """A payload on its way to a model. One that the model is not cleared for cannot be constructed."""
+
+    payload: Payload
+    label: Label
+    model: Model
+
+    def __post_init__(self) -> None:
+        if not self.label <= self.model.clearance:
+            raise NotClearedError(model=self.model.id)
+
+
+# Answers
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call. `estimated` is true when the provider did not report them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A piece of a tool call: `id` and `name` come with its first piece, `arguments` in pieces."""
+
+    position: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of the completion of choice `index`."""
+
+    content: str = ""
+    index: int = 0
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    refusal: str = ""
+    logprobs: object = None  # JSON in OpenAI's form, passed through
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The proper end of choice `index`."""
+
+    reason: FinishReason
+    index: int = 0
+
+
+# What a provider yields: deltas, one stop for each choice, and its own usage report if it makes one.
+Piece = Delta | Stop | Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model the router looked at; `dropped` says why it is not in the plan, `None` that it is."""
+
+    model: str
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to one model; `outcome` is `ok` or the stable code of the failure."""
+
+    model: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Why an answer came from where it came from, without quoting any text."""
+
+    label: Label
+    complexity: Complexity
+    complexity_score: float
+    raised_by: tuple[Finding, ...]
+    rule: str
+    candidates: tuple[Candidate, ...]
+    attempts: tuple[Attempt, ...] = ()
+    cache: str = "miss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    document_id: str
+    title: str
+    content: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The first event: which model answers, and why."""
+
+    id: str
+    model: str
+    created: datetime
+    route: Route
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event of a complete answer. `cost` is in US dollars, `None` if the price is unknown."""
+
+    usage: Usage
+    cost: float | None
+    cached: bool
+    finish_reasons: tuple[FinishReason, ...]
+    citations: tuple[Citation, ...]
+    route: Route
+
+
+# What the pipeline yields: `Started`, deltas, `Finished`. Anything else is an error, raised.
+Event = Started | Delta | Finished
+
+
+# Documents
+
+
+class DocumentStatus(enum.StrEnum):
+    PENDING = "pending"
+    INDEXING = "indexing"
+    INDEXED = "indexed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentKey:
+    """What names a document. Ids are unique within a tenant and collection."""
+
+    tenant: str
+    collection: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDocument:
+    """A document as it was handed in: its bytes and what was stated about it."""
+
+    key: DocumentKey
+    title: str | None
+    media_type: str
+    filename: str | None
+    label: Label
+    metadata: Mapping[str, JSONValue]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentVersion:
+    """One immutable version of a document, and how far its ingestion has come.
+
+    `done` of `total` counts chunks in the current stage; `error` is a stable code with a fixed message.
+    """
+
+    id: str
+    key: DocumentKey
+    title: str | None
+    media_type: str
+    filename: str | None
+    label: Label
+    metadata: Mapping[str, JSONValue]
+    size: int
+    status: DocumentStatus
+    stage: str | None = None
+    done: int = 0
+    total: int = 0
+    chunks: int = 0
+    error_code: str | None = None
+    error_message: str | None = None
+    warnings: tuple[str, ...] = ()
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A span of a document version's text, sized for the embedding model."""
+
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    page: int | None = None
+    heading: tuple[str, ...] = ()
+
+
+class JobKind(enum.StrEnum):
+    INDEX = "index"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A piece of durable background work on one document version."""
+
+    id: int
+    kind: JobKind
+    version: DocumentVersion
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorHit:
+    """A chunk id (`version:ordinal`) and its cosine similarity to the query, in -1..1."""
+
+    chunk_id: str
+    similarity: float
+
+
+# Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message of a session as it is stored. `complete` is false for an answer that was cut."""
+
+    message: Message
+    label: Label
+    created_at: datetime
+    model: str | None = None
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A conversation and its mark: the highest label it has ever carried, which never falls."""
+
+    id: str
+    tenant: str
+    mark: Label
+    turns: tuple[Turn, ...]

@@ -1,0 +1,266 @@
+"""Every seam of the gateway on one page: what a rule may ask of an engine it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.models import (
+    Chunk,
+    Dispatch,
+    DocumentKey,
+    DocumentVersion,
+    Job,
+    JSONValue,
+    Label,
+    Model,
+    NewDocument,
+    Passage,
+    Piece,
+    Prompt,
+    Session,
+    Turn,
+    VectorHit,
+)
+
+# Shape (n, dimensions), float32, rows of unit length.
+Vectors = npt.NDArray[np.float32]
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderStatus:
+    """What a provider answers when it is asked how it is. `models` is what it lists, `None` if it lists nothing."""
+
+    reachable: bool
+    models: tuple[Model, ...] | None = None
+
+
+class ChatProvider(Protocol):
+    """Speaks to the servers of one kind of model. Raises the `UpstreamError` that says what went wrong."""
+
+    def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+        """Yield deltas, one `Stop` for each choice and a `Usage` if the server reports one.
+
+        An answer that ends without its proper end raises `UpstreamBrokenError`. Closing the iterator closes
+        the connection at once.
+        """
+        ...
+
+    async def probe(self) -> ProviderStatus:
+        """Say whether the server answers and what it offers; sends no client text and never raises `UpstreamError`."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class EmbeddingModel(Protocol):
+    """Turns texts into vectors. `fingerprint` changes whenever the same text would get another vector."""
+
+    @property
+    def model(self) -> Model: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def max_tokens(self) -> int: ...
+
+    async def embed(self, dispatch: Dispatch[Sequence[str]], *, bulk: bool = False) -> Vectors:
+        """Embed the texts in their order. `bulk` marks work that may wait for interactive queries."""
+        ...
+
+    def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Character spans of the tokens of `text`, nothing truncated; an estimate where the tokenizer is not here."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class VectorIndex(Protocol):
+    """Vectors by chunk id, in named spaces that never mix. An index, not a record: it holds no text."""
+
+    async def upsert(self, space: str, *, ids: Sequence[str], vectors: Vectors) -> None: ...
+
+    async def query(
+        self, space: str, *, vector: Vectors, limit: int, within: Sequence[str] | None = None
+    ) -> list[VectorHit]:
+        """The nearest `limit` of the space by cosine, nearest first; only ids in `within` where it is given.
+
+        `vector` has the shape (dimensions,). A space that does not exist is empty.
+        """
+        ...
+
+    async def delete(self, space: str, *, ids: Sequence[str]) -> None: ...
+
+    async def count(self, space: str) -> int: ...
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` if the engine does not answer."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class DocumentStore(Protocol):
+    """The record of documents, their versions, chunks and jobs. What a method has returned from is durable."""
+
+    async def add(self, documents: Sequence[NewDocument]) -> list[DocumentVersion]:
+        """Store bytes, versions and their index jobs in one transaction, in the order given.
+
+        The same content, title and metadata again under a key, at the same label or a lower one, changes nothing and
+        returns the version that is there, unless that one failed. The label of a version is never below that of the
+        version it replaces.
+        """
+        ...
+
+    async def get(self, key: DocumentKey, *, clearance: Label) -> DocumentVersion | None:
+        """The newest version under the key, `None` if there is none the clearance may read."""
+        ...
+
+    async def page(
+        self, *, tenant: str, clearance: Label, collection: str | None, limit: int, after: str | None
+    ) -> tuple[list[DocumentVersion], str | None]:
+        """A page of newest versions in a stable order, and the cursor of the next page."""
+        ...
+
+    async def remove(self, key: DocumentKey, *, clearance: Label) -> Sequence[str] | None:
+        """Hide the document from every reader and queue the removal of its versions; their ids, `None` if absent.
+
+        Asked again while the removal is under way, it returns the same ids.
+        """
+        ...
+
+    async def text(self, version: str) -> str | None:
+        """The parsed text of a version, whose character spans the chunks name."""
+        ...
+
+    async def content(self, version: str) -> bytes: ...
+
+    async def claim_job(self, *, now: datetime, lease_seconds: float) -> Job | None:
+        """Lease the oldest job that is due and that nobody holds; a lease that ran out is up for claiming again.
+
+        Versions of one document are indexed one after the other, and the label of the job's version is already
+        joined with that of the versions before it. What is done under a claim that another one has followed is ignored.
+        """
+        ...
+
+    async def release_leases(self) -> None:
+        """Free every job at once: for a process that has just started and is the only one to work the queue."""
+        ...
+
+    async def retry_job(self, job: Job, *, due: datetime) -> None:
+        """Give the job back, to be claimed again from `due` on."""
+        ...
+
+    async def report(self, version: str, *, stage: str, done: int, total: int) -> None:
+        """Note how far the version is, which also renews the lease of the job that works on it."""
+        ...
+
+    async def save_chunks(
+        self,
+        version: str,
+        *,
+        text: str,
+        title: str | None,
+        label: Label,
+        warnings: Sequence[str],
+        chunks: Sequence[Chunk],
+        space: str | None = None,
+    ) -> None:
+        """Store the parsed text and its chunks with the label they were found to have, replacing earlier ones.
+
+        `space` is where their vectors are about to go: they are taken out of it again even if they are never published.
+        """
+        ...
+
+    async def chunk_texts(self, version: str, *, start: int, limit: int) -> list[tuple[str, str]]:
+        """Chunk ids (`version:ordinal`) and texts from ordinal `start` on."""
+        ...
+
+    async def publish(self, job: Job, *, space: str | None) -> bool:
+        """Make the job's version the live one and queue the removal of the one before, in one transaction.
+
+        False if it did not become live: the document was removed or a newer upload is live, so its removal is queued.
+        """
+        ...
+
+    async def fail(self, job: Job, *, code: str, message: str) -> None:
+        """Mark the version failed. A live version before it stays live."""
+        ...
+
+    async def removable(self, version: str) -> tuple[str | None, Sequence[str]]:
+        """The vector space and the chunk ids of a version, for taking its vectors out."""
+        ...
+
+    async def finish_removal(self, job: Job) -> None:
+        """Erase bytes, text, chunks and the version's row, so that no trace of them is left in the database's files.
+
+        Raises `DatabaseUnavailableError` while traces are left: the job stays, to be tried again.
+        """
+        ...
+
+    async def unfinished(self, versions: Sequence[str]) -> int:
+        """How many of these versions still exist and are neither indexed nor failed, or await removal."""
+        ...
+
+    async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:
+        """The vector spaces that hold live versions of the collection at or below the clearance."""
+        ...
+
+    async def matching_chunks(
+        self, *, tenant: str, collection: str, clearance: Label, filter: Mapping[str, Mapping[str, JSONValue]]
+    ) -> list[str]:
+        """Chunk ids of live versions whose metadata satisfies the filter; raises `InvalidRequestError` if it is malformed."""
+        ...
+
+    async def passages(self, chunk_ids: Mapping[str, float], *, tenant: str, clearance: Label) -> list[Passage]:
+        """The live passages among these ids with the scores given, label re-read; ids without a live row drop out."""
+        ...
+
+    async def revision(self, *, tenant: str, collection: str) -> int:
+        """A number that grows whenever what a search of the collection can find changes."""
+        ...
+
+    async def ping(self) -> None: ...
+
+
+class SessionStore(Protocol):
+    """Conversations and their marks. What a method has returned from is durable."""
+
+    async def read(self, session_id: str, *, tenant: str, clearance: Label) -> Session:
+        """Mark and turns in one transaction; an unknown session is empty, and reading does not create it.
+
+        Raises `NotFoundError` if its mark is above the clearance.
+        """
+        ...
+
+    async def raise_mark(self, session_id: str, *, tenant: str, user_id: str | None, label: Label) -> Label:
+        """Raise the mark to at least `label`, creating an unknown session, and return it. It never falls."""
+        ...
+
+    async def append(self, session_id: str, *, tenant: str, turns: Sequence[Turn]) -> None:
+        """Add turns at the end; a session that was deleted meanwhile discards them."""
+        ...
+
+
+class CacheStore(Protocol):
+    """Bytes under keys, for a while. Trouble inside is a miss, never an error to the caller."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def set(self, key: str, value: bytes, *, ttl: int) -> None:
+        """`ttl` is in seconds."""
+        ...
+
+    async def delete(self, key: str) -> None: ...
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` if the engine does not answer."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,6 @@
+"""Models that an Ollama server runs."""
+
+from app.providers.ollama.answer import RemoteModelError
+from app.providers.ollama.provider import Ollama
+
+__all__ = ["Ollama", "RemoteModelError"]

@@ -1,0 +1,112 @@
+"""Chat over OpenAI's protocol: OpenAI, OpenRouter, vLLM, llama.cpp and whoever else follows it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from app.egress import Egress, Request, Response
+from app.errors import UpstreamBrokenError, UpstreamError
+from app.models import Dispatch, Label, Locality, Piece, Prompt
+from app.protocols import Clock, ProviderStatus
+from app.providers.failures import retry_after_seconds
+from app.providers.openai_compatible.answer import ChatAnswer, reported_failure
+from app.providers.openai_compatible.events import EventBuffer
+from app.providers.openai_compatible.listing import read_models
+from app.providers.openai_compatible.request import Dialect, chat_body
+from app.providers.wire import JSONObject, decode, encode
+
+DONE = b"[DONE]"
+KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class OpenAICompatible:
+    """One server, under the name of its provider.
+
+    `base_url` includes the version path (`https://api.openai.com/v1`). `locality` and `clearance` are those of the
+    models it lists: cloud unless a catalog entry vouches for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        egress: Egress,
+        clearance: Label,
+        api_key: str | None = None,
+        locality: Locality = Locality.CLOUD,
+        dialect: Dialect | None = None,
+        clock: Clock = _utc_now,
+    ) -> None:
+        self.name = name
+        self._base_url = base_url.rstrip("/")
+        self._egress = egress
+        self._clearance = clearance
+        self._locality = locality
+        self._dialect = dialect or Dialect.of(base_url)
+        self._clock = clock
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+        """As `ChatProvider.complete`. A delta without content means that the model is thinking."""
+        prompt = dispatch.payload
+        body = chat_body(prompt, model=dispatch.model.name, dialect=self._dialect)
+        request = Request(url=f"{self._base_url}/chat/completions", body=encode(body), headers=self._headers)
+        async with self._egress.send(dispatch, request) as response:
+            if response.status != HTTPStatus.OK:
+                raise await self.read_failure(response)
+            answer = ChatAnswer(choices=prompt.sampling.n or 1)
+            async for event in _events(response, stream=prompt.stream):
+                for delta in answer.read(event):
+                    yield delta
+            for piece in answer.end():
+                yield piece
+            await response.settle()
+
+    async def probe(self) -> ProviderStatus:
+        """Ask for the models. A server that lists none may still answer; one that refuses our key does not."""
+        found = await self._egress.ask(f"{self._base_url}/models", locality=self._locality, headers=self._headers)
+        if found is None or found.status in KEY_REFUSED or found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ProviderStatus(reachable=False)
+        try:
+            listing = decode(found.body)
+        except UpstreamBrokenError:
+            return ProviderStatus(reachable=True)
+        if found.status != HTTPStatus.OK or not isinstance(listing.get("data"), list):
+            return ProviderStatus(reachable=True)
+        models = read_models(listing, provider=self.name, locality=self._locality, clearance=self._clearance)
+        return ProviderStatus(reachable=True, models=models)
+
+    async def close(self) -> None:
+        """Nothing to do: the connections are the egress's."""
+
+    async def read_failure(self, response: Response) -> UpstreamError:
+        """The error that a response with an error status stands for."""
+        retry_after = retry_after_seconds(response.headers.get("Retry-After"), now=self._clock())
+        try:
+            body = decode(await response.body())
+        except UpstreamError:
+            body = {}
+        return reported_failure(body, status=response.status, retry_after=retry_after)
+
+
+async def _events(response: Response, *, stream: bool) -> AsyncIterator[JSONObject]:
+    """The chunks of a stream, or the one body of a whole answer; what the server says it sends decides."""
+    media_type = response.headers.get("Content-Type", "")
+    if "event-stream" not in media_type and (not stream or "json" in media_type):
+        yield decode(await response.body())
+        return
+    buffer = EventBuffer()
+    async for line in response.lines():
+        if data := buffer.feed(line):
+            if data == DONE:
+                return
+            yield decode(data)
+    if (data := buffer.flush()) and data != DONE:
+        yield decode(data)

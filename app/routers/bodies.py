@@ -1,0 +1,121 @@
+"""Reading request bodies: bounded, decoded once, and refused where two readers could understand them differently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import Message
+
+from app.errors import MalformedBodyError, PayloadTooLargeError, UnsupportedMediaError
+
+LARGEST_JSON = 32 * 1024 * 1024
+LARGEST_FILE = 100 * 1024 * 1024
+LARGEST_FORM = 1024 * 1024 * 1024
+
+
+class InvalidTextError(MalformedBodyError):
+    status = 422
+    code = "invalid_text"
+    message = "A text holds a NUL character or half a surrogate pair, which is not text in any encoding."
+
+
+class BoundedRequest(Request):
+    """A request whose body cannot grow past its limit and whose JSON has one meaning only."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = decode_json(await self.body())
+        return self._json
+
+    async def refuse_early(self) -> None:
+        """Refuse what the headers already tell, before a byte of the body is read."""
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaError("Compressed request bodies are not accepted; send the body as it is.")
+        declared = self.headers.get("content-length", "0")
+        if declared.isascii() and declared.isdigit() and int(declared) > self._limit:
+            raise PayloadTooLargeError
+
+    @property
+    def _limit(self) -> int:
+        form = self.headers.get("content-type", "").startswith("multipart/")
+        return LARGEST_FORM if form else LARGEST_JSON
+
+    def bounded(self) -> BoundedRequest:
+        """The same request, counting what it receives."""
+        receive, limit, received = self.receive, self._limit, 0
+
+        async def receive_bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise PayloadTooLargeError
+            return message
+
+        return BoundedRequest(self.scope, receive_bounded)
+
+
+class BoundedRoute(APIRoute):
+    """A route whose handler gets a `BoundedRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_bounded(request: Request) -> Response:
+            bounded = BoundedRequest(request.scope, request.receive)
+            await bounded.refuse_early()
+            return await handle(bounded.bounded())
+
+        return handle_bounded
+
+
+def decode_json(body: bytes) -> Any:
+    """Decode JSON strictly: UTF-8, no duplicate keys, no NaN, bounded nesting, only text that can be encoded again.
+
+    Raises `MalformedBodyError` and `InvalidTextError`.
+    """
+    try:
+        value = json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        if b"\\u" in body:
+            _check_texts(value)
+    except (ValueError, RecursionError):
+        raise MalformedBodyError from None
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise MalformedBodyError("The body names a key twice in one object.")
+    return value
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise MalformedBodyError
+
+
+def _check_texts(value: Any) -> None:
+    """Only escapes can bring in what UTF-8 itself cannot carry."""
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(key)
+            _check_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item)
+
+
+def check_text(text: str) -> None:
+    """Raise `InvalidTextError` for a NUL or an unpaired surrogate."""
+    if "\0" in text:
+        raise InvalidTextError
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidTextError from None

@@ -1,0 +1,50 @@
+"""`/chat`, `/chat/stream` and `/route`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
+from app.routers.bodies import BoundedRoute
+from app.routers.native import ChatBody, ChatReply, NativeSurface, route_reply
+from app.routers.replies import StreamReply, WholeReply, json_response
+
+router = APIRouter(tags=["chat"], route_class=BoundedRoute, dependencies=EDGE)
+SURFACE = NativeSurface()
+STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events."}
+}
+
+
+@router.post("/chat", response_model=ChatReply)
+async def chat(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+    """Answer a prompt, from the documents where they bear on it. `stream: true` answers as `/chat/stream`."""
+    if body.stream:
+        return await chat_stream(body, services, caller, stated)
+    request = body.to_request(stream=False, stated=stated)
+    return WholeReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
+
+
+@router.post("/chat/stream", response_class=Response, responses=STREAM_RESPONSE)
+async def chat_stream(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+    """Answer a prompt as server-sent events: which model answers, the pieces, the accounts, `[DONE]`."""
+    request = body.to_request(stream=True, stated=stated)
+    return StreamReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
+
+
+@router.post("/route", response_class=Response)
+async def explain(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+    """Say which model a `/chat` body would go to, and why, without sending it anywhere."""
+    explanation = await services.gateway.explain(body.to_request(stream=False, stated=stated), caller=caller)
+    route = explanation.route
+    return json_response(
+        {
+            "sensitivity": route.label.word,
+            "complexity": route.complexity,
+            "complexity_score": route.complexity_score,
+            "model": explanation.model,
+            "route": route_reply(route),
+        }
+    )

@@ -1,0 +1,222 @@
+"""`/documents`: put in, list, read, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field, JsonValue
+from starlette.datastructures import FormData, UploadFile
+
+from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
+from app.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError, UnsupportedMediaError
+from app.models import DocumentKey, DocumentVersion, Label
+from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
+from app.routers.native import LabelWord, Name, Strict
+from app.routers.replies import json_response
+from app.routers.validation import validate
+from app.services.ingestion import Upload
+
+router = APIRouter(prefix="/documents", tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
+
+WAIT_SECONDS = 600.0
+REMOVAL_WAIT_SECONDS = 5.0
+FILES_AT_ONCE = 1000
+FORM_FIELDS = frozenset({"files", "collection", "sensitivity", "metadata"})
+
+Metadata = Annotated[dict[str, JsonValue], Field(max_length=100)]
+
+
+class DocumentBody(Strict):
+    id: Name | None = None
+    title: Annotated[str, Field(max_length=1000)] | None = None
+    content: Annotated[str, Field(min_length=1)]
+    metadata: Metadata = {}
+    sensitivity: LabelWord | None = None
+
+
+class DocumentsBody(Strict):
+    """Documents as text. Values beside the list are defaults; of two labels the stricter wins."""
+
+    documents: Annotated[list[DocumentBody], Field(min_length=1, max_length=10_000)]
+    collection: Name = "default"
+    sensitivity: LabelWord | None = None
+    metadata: Metadata = {}
+
+
+class FormDefaults(Strict):
+    """The fields of a multipart upload beside its files."""
+
+    collection: Name = "default"
+    sensitivity: LabelWord | None = None
+    metadata: Metadata = {}
+
+
+REQUEST_SCHEMA: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": DocumentsBody.model_json_schema(ref_template="#/components/schemas/{model}")
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "collection": {"type": "string"},
+                        "sensitivity": {"type": "string", "enum": [label.word for label in Label]},
+                        "metadata": {"type": "string", "description": "A JSON object."},
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+@router.post("", status_code=202, response_class=Response, openapi_extra=REQUEST_SCHEMA)
+async def add_documents(
+    request: Request, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep, wait: bool = False
+) -> Response:
+    """Store documents durably, then index them; `?wait=true` answers when each is indexed or failed."""
+    uploads = await _read_uploads(request, stated=stated)
+    versions = await services.ingestion.accept(uploads, caller=caller)
+    if wait and await services.ingestion.settled([version.id for version in versions], within=WAIT_SECONDS):
+        current = [await services.documents.get(version.key, clearance=caller.clearance) for version in versions]
+        return _documents_response([version for version in current if version is not None], status=200)
+    return _documents_response(versions, status=202)
+
+
+@router.get("", response_class=Response)
+async def list_documents(
+    services: ServicesDep,
+    caller: CallerDep,
+    collection: Annotated[str | None, Query(min_length=1, max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[str | None, Query(max_length=2000)] = None,
+) -> Response:
+    """A page of documents; `next` is the cursor for `after`, null on the last page."""
+    versions, cursor = await services.documents.page(
+        tenant=caller.tenant, clearance=caller.clearance, collection=collection, limit=limit, after=after
+    )
+    body = {"documents": [_document_reply(version) for version in versions], "next": cursor}
+    return json_response(body, headers={"cache-control": "no-store"})
+
+
+@router.get("/{document_id:path}", response_class=Response)
+async def read_document(
+    document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
+) -> Response:
+    """How far a document has come, what it holds, and why it failed if it did."""
+    key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
+    version = await services.documents.get(key, clearance=caller.clearance)
+    if version is None:
+        raise NotFoundError
+    return json_response(_document_reply(version), headers={"cache-control": "no-store"})
+
+
+@router.delete("/{document_id:path}", response_class=Response, status_code=204)
+async def delete_document(
+    document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
+) -> Response:
+    """Hide a document from every search at once and erase it: 204 when it is gone, 202 while it is being erased."""
+    key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
+    versions = await services.ingestion.remove(key, caller=caller)
+    if versions is None:
+        raise NotFoundError
+    gone = await services.ingestion.settled(versions, within=REMOVAL_WAIT_SECONDS)
+    return Response(status_code=204 if gone else 202)
+
+
+async def _read_uploads(request: Request, *, stated: Label | None) -> list[Upload]:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        body = validate(DocumentsBody, await request.json())
+        return [_text_upload(document, body=body, stated=stated) for document in body.documents]
+    if media_type == "multipart/form-data":
+        async with request.form(max_files=FILES_AT_ONCE, max_fields=100) as form:
+            return await _file_uploads(form, stated=stated)
+    raise UnsupportedMediaError("Send documents as application/json or multipart/form-data.")
+
+
+def _text_upload(document: DocumentBody, *, body: DocumentsBody, stated: Label | None) -> Upload:
+    return Upload(
+        id=document.id,
+        collection=body.collection,
+        title=document.title,
+        content=document.content.encode(),
+        media_type="text/plain",
+        filename=None,
+        label=_join(document.sensitivity, body.sensitivity, stated),
+        metadata={**body.metadata, **document.metadata},
+    )
+
+
+async def _file_uploads(form: FormData, *, stated: Label | None) -> list[Upload]:
+    defaults = _form_defaults(form)
+    files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
+    if not files:
+        raise InvalidRequestError("Send at least one file in the field `files`.", param="files")
+    label = _join(defaults.sensitivity, stated)
+    return [await _file_upload(file, defaults=defaults, label=label) for file in files]
+
+
+async def _file_upload(file: UploadFile, *, defaults: FormDefaults, label: Label | None) -> Upload:
+    if file.size is not None and file.size > LARGEST_FILE:
+        raise PayloadTooLargeError
+    filename = (file.filename or "").replace("\\", "/").rpartition("/")[2][:512]
+    check_text(filename)
+    return Upload(
+        id=None,
+        collection=defaults.collection,
+        title=None,
+        content=await file.read(),
+        media_type=None,
+        filename=filename or None,
+        label=label,
+        metadata=defaults.metadata,
+    )
+
+
+def _form_defaults(form: FormData) -> FormDefaults:
+    """The fields beside the files; a field that is not known, or is given twice, is refused."""
+    values: dict[str, object] = {}
+    for name, value in form.multi_items():
+        if name == "files" and isinstance(value, UploadFile):
+            continue
+        if name not in FORM_FIELDS or name in values or not isinstance(value, str):
+            raise InvalidRequestError("A form field is not known or is given twice.", param="form")
+        check_text(value)
+        values[name] = decode_json(value.encode()) if name == "metadata" else value
+    return validate(FormDefaults, values)
+
+
+def _join(*labels: Label | None) -> Label | None:
+    return max((label for label in labels if label is not None), default=None)
+
+
+def _documents_response(versions: Iterable[DocumentVersion], *, status: int) -> Response:
+    return json_response({"documents": [_document_reply(version) for version in versions]}, status=status)
+
+
+def _document_reply(version: DocumentVersion) -> Mapping[str, Any]:
+    error = {"code": version.error_code, "message": version.error_message} if version.error_code else None
+    return {
+        "id": version.key.id,
+        "collection": version.key.collection,
+        "title": version.title,
+        "status": version.status,
+        "sensitivity": version.label.word,
+        "media_type": version.media_type,
+        "size": version.size,
+        "chunks": version.chunks,
+        "progress": {"stage": version.stage, "done": version.done, "total": version.total},
+        "warnings": list(version.warnings),
+        "metadata": dict(version.metadata),
+        "error": error,
+        "created_at": version.created_at.isoformat(),
+        "updated_at": version.updated_at.isoformat(),
+    }

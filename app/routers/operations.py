@@ -1,0 +1,114 @@
+"""What operators ask: `/`, `/health`, `/ready`, `/metrics`, `/models`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from app.dependencies import CallerDep, ServicesDep
+from app.errors import SluiceError
+from app.models import Model
+from app.routers.replies import json_response
+from app.services.catalog import CatalogView
+from app.wiring import Services
+
+router = APIRouter(tags=["operations"])
+
+CHECK_SECONDS = 1.0
+
+
+@router.get("/", response_class=Response)
+async def root(services: ServicesDep) -> Response:
+    """What this is and where to read on."""
+    return json_response({"message": "Sluice", "version": services.version, "docs": "/docs", "status": "running"})
+
+
+@router.get("/health", response_class=Response)
+async def health(services: ServicesDep) -> Response:
+    """How each part is. Parts that the service does without (a cache server, a provider) make it `degraded` at most."""
+    checks = {**await _own_checks(services), **_provider_checks(services)}
+    healthy = all(check["status"] in ("ok", "unused") for check in checks.values())
+    return json_response(
+        {
+            "status": "healthy" if healthy else "degraded",
+            "checks": checks,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "version": services.version,
+        }
+    )
+
+
+@router.get("/ready", response_class=Response)
+async def ready(services: ServicesDep) -> Response:
+    """200 while requests can be answered, 503 while they cannot."""
+    checks = await _own_checks(services)
+    able = checks["database"]["status"] == "ok" and checks["vector_store"]["status"] == "ok"
+    return json_response({"ready": able}, status=200 if able else 503)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: ServicesDep) -> Response:
+    """The metrics in Prometheus' text format."""
+    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/models", response_class=Response)
+@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False)
+async def models(services: ServicesDep, caller: CallerDep, *, vision: bool = False, free: bool = False) -> Response:
+    """The models there are; `?vision=true` those that see, `?free=true` those that cost nothing."""
+    view = services.catalog.view
+    found = [
+        _model_reply(model, view=view)
+        for model in view.models.values()
+        if (model.vision or not vision) and (_is_free(model) or not free)
+    ]
+    return json_response({"models": found, "count": len(found)})
+
+
+def _is_free(model: Model) -> bool:
+    return model.price is not None and model.price.prompt == 0 and model.price.completion == 0
+
+
+def _model_reply(model: Model, *, view: CatalogView) -> dict[str, Any]:
+    price = {"prompt": model.price.prompt, "completion": model.price.completion} if model.price else None
+    return {
+        "id": model.id,
+        "name": model.title or model.name,
+        "description": model.description,
+        "context_length": model.context_length,
+        "supports_vision": model.vision,
+        "pricing": price,
+        "locality": model.locality,
+        "clearance": model.clearance.word,
+        "available": model.id in view.available,
+    }
+
+
+async def _own_checks(services: Services) -> dict[str, dict[str, str]]:
+    names = ("cache", "vector_store", "database")
+    pings = (services.cache.ping(), services.index.ping(), services.documents.ping())
+    return dict(zip(names, await asyncio.gather(*map(_check, pings)), strict=True))
+
+
+async def _check(ping: Awaitable[None]) -> dict[str, str]:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await ping
+    except SluiceError as error:
+        return {"status": "down", "code": error.code}
+    except TimeoutError:
+        return {"status": "down", "code": "timeout"}
+    return {"status": "ok"}
+
+
+def _provider_checks(services: Services) -> dict[str, dict[str, str]]:
+    """An Ollama server that nobody configured is looked for, but not missed."""
+    looked_for = set() if "ollama_base_url" in services.settings.model_fields_set else {"ollama"}
+    return {
+        name: {"status": "ok" if reachable else "unused" if name in looked_for else "down"}
+        for name, reachable in services.catalog.view.status.items()
+    }

@@ -1,0 +1,207 @@
+"""Writing answers: errors in one envelope, whole answers, and event streams that end when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.errors import SluiceError
+from app.models import Delta, Event, Finished, Started
+from app.services.answer import Draft
+
+logger = logging.getLogger(__name__)
+
+# A stream says nothing for this long at most: then its head is sent, or a comment that keeps it alive.
+HEARTBEAT_SECONDS = 15.0
+
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+
+Events = AsyncGenerator[Event, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The fold over an answer's events."""
+
+    started: Started
+    draft: Draft
+    finished: Finished
+
+
+class Surface(Protocol):
+    """How one API writes answers down. Every method returns the bytes of the wire."""
+
+    def whole(self, answer: Answer) -> bytes: ...
+
+    def piece(self, event: Event) -> bytes: ...
+
+    def failure(self, error: SluiceError) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+def error_body(error: SluiceError) -> dict[str, Any]:
+    """The envelope of every error."""
+    return {"error": {"message": error.detail, "type": error.type, "param": error.param, "code": error.code}}
+
+
+def error_response(error: SluiceError) -> Response:
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    elif error.status == 503:
+        headers["retry-after"] = "1"
+    return json_response(error_body(error), status=error.status, headers=headers)
+
+
+def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), status_code=status, headers=headers, media_type="application/json")
+
+
+class WholeReply(Response):
+    """A JSON answer: the fold over the events. The events are closed at once if the client leaves."""
+
+    def __init__(self, events: Events, *, surface: Surface) -> None:
+        self._events = events
+        self._surface = surface
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def write() -> None:
+            await (await self._reply())(scope, receive, send)
+
+        await _until_left(write(), receive=receive, beat=None)
+
+    async def _reply(self) -> Response:
+        try:
+            answer = await _fold(self._events)
+        except SluiceError as error:
+            return error_response(error)
+        return Response(
+            self._surface.whole(answer), media_type="application/json", headers=_answer_headers(answer.started)
+        )
+
+
+class StreamReply(Response):
+    """A server-sent event stream. Nothing is sent before the first event or heartbeat: until then errors keep their status."""
+
+    def __init__(self, events: Events, *, surface: Surface, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        self._events = events
+        self._surface = surface
+        self._heartbeat = heartbeat
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = _Stream(send)
+        beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
+        await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
+
+    async def _write(self, stream: _Stream, scope: Scope, receive: Receive) -> None:
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    if isinstance(event, Started):
+                        stream.headers.update(_answer_headers(event))
+                    if piece := self._surface.piece(event):
+                        await stream.write(piece)
+            await stream.write(self._surface.end(), last=True)
+        except SluiceError as error:
+            await self._fail(error, stream, scope, receive)
+        except Exception as error:  # the edge of the service: a stream that has begun cannot become a 500
+            logger.error("stream failed", extra={"error_type": type(error).__name__})
+            await self._fail(SluiceError(), stream, scope, receive)
+
+    async def _fail(self, error: SluiceError, stream: _Stream, scope: Scope, receive: Receive) -> None:
+        if stream.begun:
+            await stream.write(self._surface.failure(error), last=True)
+        else:
+            await error_response(error)(scope, receive, stream.send)
+
+
+class _Stream:
+    """The body of a response that begins with its first bytes."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.begun = False
+        self.headers = dict(STREAM_HEADERS)
+
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        if not self.begun:
+            self.begun = True
+            head = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+            await self.send({"type": "http.response.start", "status": 200, "headers": head})
+        await self.send({"type": "http.response.body", "body": data, "more_body": not last})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beat:
+    seconds: float
+    strike: Callable[[], Awaitable[None]]
+
+
+async def _until_left(work: Coroutine[Any, Any, None], *, receive: Receive, beat: _Beat | None) -> None:
+    """Do the work, but cancel it as soon as the client has left."""
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_watch(receive, beat=beat))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        watching.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.wait({working, watching})
+    if not working.cancelled():
+        working.result()
+
+
+async def _watch(receive: Receive, *, beat: _Beat | None) -> None:
+    """Return when the client has left; strike the beat in the meantime."""
+    while True:
+        try:
+            async with asyncio.timeout(beat.seconds if beat else None):
+                message = await receive()
+        except TimeoutError:
+            if beat is not None:
+                await beat.strike()
+            continue
+        if message["type"] == "http.disconnect":
+            return
+
+
+async def _fold(events: Events) -> Answer:
+    draft = Draft()
+    started = finished = None
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Started():
+                    started = event
+                case Delta():
+                    draft.add(event)
+                case Finished():
+                    finished = event
+    if started is None or finished is None:
+        raise SluiceError
+    return Answer(started=started, draft=draft, finished=finished)
+
+
+def _answer_headers(started: Started) -> dict[str, str]:
+    return {
+        "x-sluice-model": started.model,
+        "x-sluice-label": started.route.label.word,
+        "x-sluice-cache": started.route.cache,
+    }

@@ -1,0 +1,70 @@
+"""`/search`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
+from app.models import Label, Passage, RetrievalScope
+from app.routers.bodies import BoundedRoute
+from app.routers.native import LabelWord, Name, Strict
+from app.routers.replies import json_response
+from app.services.retrieval import SearchQuery
+
+router = APIRouter(tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
+
+
+class SearchBody(Strict):
+    """A search; `filter` is `{field: {operator: value}}` over the documents' metadata."""
+
+    query: Annotated[str, Field(min_length=1, max_length=8000)]
+    limit: Annotated[int, Field(ge=1, le=20)] = 5
+    collection: Name = "default"
+    filter: dict[str, dict[str, Any]] | None = None
+    sensitivity: LabelWord | None = None
+
+
+class PassageReply(BaseModel):
+    id: str
+    content: str
+    metadata: dict[str, Any]
+    score: Annotated[float, Field(ge=0, le=1)]
+
+
+class SearchReply(BaseModel):
+    """The best passages, best first, whatever their score."""
+
+    documents: list[PassageReply]
+    query: str
+    count: int
+
+
+@router.post("/search", response_model=SearchReply)
+async def search(body: SearchBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+    """Find the passages whose meaning is nearest to the query."""
+    reading = await services.labeller.read_text(body.query, where="query")
+    floors = (reading.label, caller.label_floor, body.sensitivity or Label.PUBLIC, stated or Label.PUBLIC)
+    scope = RetrievalScope(collection=body.collection, limit=body.limit, filter=body.filter)
+    query = SearchQuery(text=body.query, label=max(floors), scope=scope)
+    passages = await services.retrieval.search(query, caller=caller)
+    found = [_passage_reply(passage) for passage in passages]
+    headers = {"cache-control": "no-store"}
+    return json_response({"documents": found, "query": body.query, "count": len(found)}, headers=headers)
+
+
+def _passage_reply(passage: Passage) -> dict[str, Any]:
+    system = {
+        "document_id": passage.document_id,
+        "title": passage.title,
+        "collection": passage.collection,
+        "sensitivity": passage.label.word,
+    }
+    return {
+        "id": passage.id,
+        "content": passage.content,
+        "metadata": {**passage.metadata, **system},
+        "score": round(passage.score, 6),
+    }

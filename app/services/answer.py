@@ -1,0 +1,92 @@
+"""An answer while it is being written, and what becomes of it when it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.models import (
+    Citation,
+    Delta,
+    FinishReason,
+    Message,
+    Model,
+    Passage,
+    Prompt,
+    Stop,
+    TextPart,
+    ToolCall,
+    Usage,
+)
+from app.services.prompting import estimate_text_tokens, estimate_tokens
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collects the pieces of a completion; the fold that turns a stream into a whole answer."""
+
+    deltas: list[Delta] = field(default_factory=list)
+    stops: dict[int, FinishReason] = field(default_factory=dict)
+    usage: Usage | None = None
+
+    def add(self, piece: Delta | Stop | Usage) -> None:
+        match piece:
+            case Delta():
+                self.deltas.append(piece)
+            case Stop():
+                self.stops[piece.index] = piece.reason
+            case Usage():
+                self.usage = piece
+
+    @property
+    def finish_reasons(self) -> tuple[FinishReason, ...]:
+        """One for each choice, in the order of the choices."""
+        return tuple(reason for _, reason in sorted(self.stops.items()))
+
+    @property
+    def choices(self) -> tuple[Message, ...]:
+        """The choices as assistant messages."""
+        count = 1 + max((delta.index for delta in self.deltas), default=0)
+        return tuple(self._choice(index) for index in range(count))
+
+    def _choice(self, index: int) -> Message:
+        deltas = [delta for delta in self.deltas if delta.index == index]
+        text = "".join(delta.content for delta in deltas)
+        return Message(role="assistant", parts=(TextPart(text),) if text else (), tool_calls=_tool_calls(deltas))
+
+    def settled_usage(self, prompt: Prompt) -> Usage:
+        """What the provider reported, or an estimate that says that it is one."""
+        if self.usage is not None:
+            return self.usage
+        written = sum(
+            estimate_text_tokens(choice.text + "".join(call.name + call.arguments for call in choice.tool_calls))
+            for choice in self.choices
+        )
+        return Usage(prompt_tokens=estimate_tokens(prompt.messages), completion_tokens=written, estimated=True)
+
+
+def _tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:
+    calls: dict[int, ToolCall] = {}
+    for piece in (piece for delta in deltas for piece in delta.tool_calls):
+        known = calls.get(piece.position, ToolCall(id="", name="", arguments=""))
+        calls[piece.position] = ToolCall(
+            id=known.id or piece.id or "",
+            name=known.name or piece.name or "",
+            arguments=known.arguments + piece.arguments,
+        )
+    return tuple(call for _, call in sorted(calls.items()))
+
+
+def cost_of(usage: Usage, *, model: Model | None) -> float | None:
+    """US dollars, `None` if the model's price is unknown."""
+    if model is None or model.price is None:
+        return None
+    return usage.prompt_tokens * model.price.prompt + usage.completion_tokens * model.price.completion
+
+
+def cite(passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """The passages an answer was given, in the order of their numbers in the prompt."""
+    return tuple(
+        Citation(document_id=passage.document_id, title=passage.title, content=passage.content, score=passage.score)
+        for passage in passages
+    )

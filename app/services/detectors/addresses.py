@@ -1,0 +1,78 @@
+"""Postal addresses: a street with a house number, or a town with its code, as the main European languages and Chinese write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from app.services.detectors.kinds import Kind, Span
+from app.services.detectors.normalise import View
+from app.services.detectors.vocabulary import Vocabulary
+
+_UNIT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Fl|Room|#)\.? ?#?\w{1,6})?"
+_STATE = r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|P[AR]|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY])"
+_NAME = r"[A-Z][\w'.-]{1,24}"
+_US_STREET = re.compile(
+    rf"(?<![\w.$])\d{{1,6}}[A-Z]?,? (?:[NSEW]{{1,2}}\.? |North |South |East |West )?(?:{_NAME} |\d{{1,3}}(?:st|nd|rd|th) ){{1,4}}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Terrace|Circle|Cir|Parkway|Pkwy|Highway|Hwy|Crescent|Close|Gardens|Square|Sq|Grove|Mews|Walk|Way|Place|Pl)\b"
+    rf"\.?{_UNIT}"
+)
+_US_TOWN = re.compile(rf"{_NAME}(?: {_NAME}){{0,2}},? {_STATE},? \d{{5}}(?:-\d{{4}})?(?!\d)")
+_MILITARY = re.compile(
+    r"(?:PSC \d{1,5},? Box \d{1,5}|Unit \d{1,5},? Box \d{1,5}|USNS \w+|USS \w+)?\s{0,3}(?:APO|FPO|DPO),? A[AEP],? \d{5}(?!\d)"
+)
+_BOX = re.compile(
+    r"(?:P\.? ?O\.? ?Box|Postfach|Apartado(?: de Correos)?|Casella Postale|Boite Postale|Postbus|Postboks) \d{1,6}(?!\d)"
+)
+# Germanic and Nordic: the kind of street ends the word, the number follows. Finnish and Hungarian: likewise.
+_GERMANIC = re.compile(
+    r"(?<![\w])(?:[A-Z][\w.-]{1,30}[ -]){0,3}[A-Z]?[\w-]{2,30}(?:stra\u00dfe|strasse|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee|straat|laan|plein|gracht|kade"
+    r"|gatan|vagen|veien|vej|gade|gate|gata|katu|tie|stig|alle|utca|utja)\s\d{1,4} ?[a-zA-Z]?(?![\w%]|[.,]\d)"
+)
+_GERMANIC_APART = re.compile(
+    r"(?<!\w)(?:[A-Z][\w.-]{1,30} ){1,3}(?:Stra\u00dfe|Strasse|Str\.|Weg|Platz|Allee|Gasse|Ring|Damm|Ufer|utca|ut|ter|gade|gate) \d{1,4} ?[a-z]?(?![\w%]|[.,]\d)"
+)
+_FRENCH = re.compile(
+    r"(?<![\w.])\d{1,4}(?: ?(?:bis|ter|[A-D]))?,? (?:rue|avenue|boulevard|bd|av\.|place|chemin|impasse|allee|quai|route|cours|square|passage) (?:de |du |des |de la |de l'|d'|la |le |les )?[A-Z][\w'-]+",
+    re.IGNORECASE,
+)
+_ROMANCE = re.compile(
+    r"(?<!\w)(?:Calle|C/|Avda\.?|Avenida|Av\.|Plaza|Paseo|Camino|Carrer|Via|Viale|Piazza|Corso|Vicolo|Largo|Rua|Travessa|Praca|Alameda|ul\.|ulica|al\.|aleja|os\.|Strada|Bulevardul|Calea|ulice|nam\.) ?"
+    r"(?:(?:de|del|della|dei|di|da|do|dos|la|las|los|el|e|y|san|santa)[ ']){0,2}[A-Z][\w'.-]{1,24}(?: (?:(?:de|del|di|da|do|la|e|y) )?[A-Z][\w'.-]{1,24}){0,3},? (?:n[.o\u00ba\u00b0]{0,2} ?|No\.? ?|nr\.? ?)?\d{1,4}(?![\w%]|[.,]\d)"
+)
+_SLAVIC = re.compile(
+    r"(?:\u0443\u043b\.|\u0443\u043b\u0438\u0446\u0430|\u043f\u0440\u043e\u0441\u043f\u0435\u043a\u0442|\u043f\u0440\.|\u043f\u0435\u0440\u0435\u0443\u043b\u043e\u043a) ?[\u0400-\u04ff .-]{3,40},? (?:\u0434\.? ?|\u0434\u043e\u043c )?\d{1,4}"
+)
+_CHINESE = re.compile(
+    r"[\u4e00-\u9fff]{1,12}(?:\u8def|\u8857|\u9053|\u5df7|\u5f04|\u80e1\u540c|\u5927\u9053)[\u4e00-\u9fff]{0,4}\d{1,5}(?:\u53f7|\u5f04)[\w\u4e00-\u9fff-]{0,30}"
+    r"|[\u4e00-\u9fff]{2,10}(?:\u7701|\u5e02)[\u4e00-\u9fff]{1,10}(?:\u533a|\u53bf|\u5e02)[\u4e00-\u9fff]{1,20}\d{1,5}(?:\u53f7|\u680b|\u697c|\u5ba4)"
+)
+_UK_POSTCODE = re.compile(
+    r"(?<![\w-])(?:GIR 0AA|(?:[A-PR-UWYZ][A-HK-Y]?\d[0-9A-HJKPSTUW]?) \d[ABD-HJLNP-UW-Z]{2})(?!\w)"
+)
+_POSTCODE_WORDS = Vocabulary(
+    "address, addresses, postcode, post code, postal code, zip, zip code, plz, postleitzahl, code postal, codigo postal, cap, cep, postcode, adresse, anschrift",
+    "wohnhaft, wohnt, adresse, domicilio, direccion, indirizzo, residente, morada, endereco, adres, lives, live, living, street, road, deliver, ship, house, home",
+    "地址, 住址, 住在, 邮编, 住所",
+)
+_CODE_AND_TOWN = re.compile(r"(?<![\w.,$-])(?:[A-Z]{1,2}-)?\d{4,5} [A-Z][a-z]{2,20}(?:[ -][A-Z][a-z]{1,20}){0,2}(?!\w)")
+_STREET_WORDS = frozenset(
+    "street st avenue ave road rd boulevard blvd drive dr lane ln court ct terrace circle cir parkway pkwy highway hwy crescent close gardens square sq grove mews walk way place pl".split()
+)
+
+
+def find_postal_addresses(view: View) -> Iterator[Span]:
+    """Streets with a number, towns with a code, boxes; bare postcodes only beside a word of address."""
+    patterns = [_US_TOWN, _MILITARY, _BOX, _GERMANIC, _GERMANIC_APART, _FRENCH, _ROMANCE]
+    if not view.words.isdisjoint(_STREET_WORDS):
+        patterns.append(_US_STREET)
+    if not view.text.isascii():
+        patterns += [_SLAVIC, _CHINESE]
+    for pattern in patterns:
+        for match in pattern.finditer(view.text):
+            yield Span(Kind.POSTAL_ADDRESS, match.start(), match.end())
+    if _POSTCODE_WORDS.occurs(view):
+        for pattern in (_UK_POSTCODE, _CODE_AND_TOWN):
+            for match in pattern.finditer(view.text):
+                if _POSTCODE_WORDS.near(view, match.start(), match.end(), before=60):
+                    yield Span(Kind.POSTAL_ADDRESS, match.start(), match.end())

@@ -1,0 +1,95 @@
+"""Payment cards: the issuer's range, the length that it issues, and the check digit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from app.services.detectors.checksums import ean, luhn
+from app.services.detectors.kinds import Kind, Span
+from app.services.detectors.normalise import View
+from app.services.detectors.numbers import Group, Number, follows_product_word, numbers
+from app.services.detectors.vocabulary import Vocabulary
+
+CARD_WORDS = Vocabulary(
+    "card, cards, creditcard, cc, ccn, pan, visa, mastercard, amex, american express, discover, diners, maestro, jcb",
+    "unionpay, debit, cardholder, cvv, cvc, karte, kreditkarte, kreditkartennummer, kartennummer, carte, tarjeta",
+    "carta, cartao, kaart, kaartnummer, creditcardnummer, karta, karty, karte, kort, kortnummer, kreditkort, luottokortti",
+    "kortti, карта, карты, карту, κάρτα, kart, kredi karti, bankkártya, 卡号, 信用卡, 银行卡, 卡, カード, クレジットカード",
+)
+
+# The issuer identification ranges as (first digits, lengths), from ISO/IEC 7812 registrants' public tables.
+_ISSUED = re.compile(
+    r"""
+      4(?:\d{12}|\d{15}|\d{18})                                            # Visa
+    | 5[1-5]\d{14}                                                         # Mastercard
+    | (?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}                # Mastercard, 2-series
+    | 3[47]\d{13}                                                          # American Express
+    | (?:6011|64[4-9]\d|65\d\d)\d{12}(?:\d{3})?                            # Discover
+    | (?:352[89]|35[3-8]\d)\d{12}(?:\d{3})?                                # JCB
+    | (?:2131|1800)\d{11}                                                  # JCB, 15 digits
+    | (?:30[0-5]\d|3095|36\d\d|3[89]\d\d)\d{10}(?:\d{2})?                  # Diners Club
+    | 62\d{14,17}                                                          # UnionPay
+    | (?:50(?:18|19|20|38)|5[678]\d\d|5893|6304|6390|67(?:59|6[1-3])|0604)\d{8,15}   # Maestro
+    | 220[0-4]\d{12,15}                                                    # Mir
+    | (?:60[68]\d|81\d\d|508\d)\d{12}                                      # RuPay, Elo, Verve
+    | 1(?:22|[13]\d)\d{12}                                                 # UATP
+    """,
+    re.VERBOSE,
+)
+# How cards are printed: in fours, as 4-6-5 (American Express) or as 4-6-4 (Diners Club).
+_PRINTED = re.compile(r"(?:4,){3}[1-4],|(?:4,){4}3,|4,6,[45],")
+
+
+_WRAPPED = re.compile(
+    r"(?<![\w.])(\d{6,12}|\d{4}(?:[ -]\d{4}){1,2})[ -]?[ \t]*\r?\n[ \t>]*(\d{4,12}|\d{4}(?:[ -]\d{3,4}){1,2})(?![\w.])"
+)
+_PLAIN_SEPARATORS = frozenset("-._/")
+_LONGEST_LIST = 8
+
+
+def find_cards(view: View) -> Iterator[Span]:
+    """Cards in digits alone or as they are printed; other groupings, and lengths shared with products, beside a card word."""
+    for number in numbers(view, shortest=12):
+        yield from _cards_in(view, number)
+    for match in _WRAPPED.finditer(view.text):
+        digits = re.sub(r"\D", "", match.group())
+        if len(digits) >= 14 and is_card(digits, named=False):
+            yield Span(Kind.PAYMENT_CARD, match.start(), match.end())
+
+
+def _cards_in(view: View, number: Number) -> Iterator[Span]:
+    named = CARD_WORDS.near(view, number.start, number.end, before=60)
+    if not named and (number.is_part_of_word or follows_product_word(view, number.start)):
+        return
+    tidy = len(number.separators) <= 1 and number.separators <= _PLAIN_SEPARATORS
+    listed = len(number.groups) > _LONGEST_LIST and len(number.digits) > 19
+    position = 0
+    while position < len(number.groups):
+        rest = number.groups[position : position + 19]
+        length = _longest_card(rest, whole=len(number.groups), tidy=tidy and not listed, named=named)
+        if length:
+            yield Span(Kind.PAYMENT_CARD, rest[0].start, rest[length - 1].end)
+        position += length or 1
+
+
+def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: bool) -> int:
+    """How many of the groups, from the first, make a card; 0 if none do."""
+    digits = shape = ""
+    longest = 0
+    for count, group in enumerate(groups, start=1):
+        digits += group.digits
+        shape += f"{len(group.digits)},"
+        if len(digits) > 19:
+            break
+        printed = count == 1 or (tidy and (count == whole or _PRINTED.fullmatch(shape) is not None))
+        if len(digits) >= 12 and (printed or named) and is_card(digits, named=named):
+            longest = count
+    return longest
+
+
+def is_card(digits: str, *, named: bool) -> bool:
+    """Whether the digits are a card. Lengths that product codes share count as one of those unless `named`."""
+    if _ISSUED.fullmatch(digits) is None or not luhn(digits) or len(set(digits)) == 1:
+        return False
+    return named or not (len(digits) in {12, 13, 14} and ean(digits))

@@ -1,0 +1,105 @@
+"""Markings of confidentiality, and names of what is inside an organisation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from app.services.detectors.kinds import Kind, Span
+from app.services.detectors.normalise import View
+from app.services.detectors.vocabulary import Vocabulary
+
+_CONFIDENTIAL = Vocabulary(
+    # English
+    "confidential, strictly private, privileged and confidential, attorney-client, attorney client, attorney work product, attorney-work-product, solicitor-client",
+    "legally privileged, legal privilege, privileged communication, under nda, under an nda, nda protected, nda-protected, subject to nda, subject to an nda, covered by nda",
+    "covered by an nda, nda applies, non-disclosure agreement with, under embargo, embargoed until, embargoed, draft earnings, unreleased earnings, unpublished earnings",
+    "unannounced earnings, pre-announcement earnings, preliminary earnings, earnings draft, material non-public, material nonpublic, mnpi, insider information, inside information",
+    "not for distribution, do not distribute, do not forward, do not share, do not disclose, do not circulate, not for public release, not for release, not for publication",
+    "eyes only, need to know basis, need-to-know, top secret, trade secret of, trade secrets of, our trade secret, our trade secrets, company secret, restricted distribution, board only",
+    "proprietary and, commercial in confidence, commercial-in-confidence, in strict confidence, in strictest confidence, sensitive but unclassified",
+    # German
+    "vertraulich, streng vertraulich, vertrauliche, vertraulicher, vertrauliches, geheim, streng geheim, verschlusssache, geschäftsgeheimnis, betriebsgeheimnis, geheimhaltungsvereinbarung mit",
+    "anwaltsgeheimnis, anwaltskorrespondenz, nicht weitergeben, nicht zur weitergabe, nicht zur veröffentlichung, sperrfrist, insiderinformation",
+    # French
+    "confidentiel, confidentielle, confidentiels, confidentielles, strictement confidentiel, secret professionnel, secret des affaires, ne pas diffuser, ne pas divulguer",
+    "ne pas transmettre, diffusion restreinte, accord de confidentialité avec, sous embargo, information privilégiée, très secret",
+    # Spanish, Portuguese
+    "confidencial, confidenciales, estrictamente confidencial, secreto profesional, secreto comercial, no divulgar, no difundir, no distribuir, información privilegiada, alto secreto",
+    "confidenciais, estritamente confidencial, sigiloso, sigilosa, não divulgar, não distribuir, segredo comercial, sigilo profissional, informação privilegiada",
+    # Italian
+    "confidenziale, strettamente confidenziale, riservatissimo, strettamente riservato, riservato e confidenziale, documento riservato, informazioni riservate, segreto professionale",
+    "segreto industriale, non divulgare, non diffondere, informazione privilegiata, top-secret",
+    # Dutch
+    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden, niet delen, beroepsgeheim, geheimhouding geldt",
+    # Polish, Czech, Slovak, Hungarian, Romanian
+    "poufne, ściśle poufne, poufny, poufna, tajemnica przedsiębiorstwa, tajemnica adwokacka, nie udostępniać, ściśle tajne, důvěrné, přísně důvěrné, důvěrný, tajné, obchodní tajemství",
+    "dôverné, bizalmas, szigorúan bizalmas, üzleti titok, titkos, confidențial, strict confidențial, a nu se distribui",
+    # Nordic
+    "konfidentiell, konfidentiellt, sekretess, strängt konfidentiellt, fortrolig, fortroligt, strengt fortrolig, strengt fortroligt, konfidensielt, taushetsbelagt, luottamuksellinen",
+    "luottamuksellista, ehdottoman luottamuksellinen, liikesalaisuus, företagshemlighet, forretningshemmelighed, salassa pidettävä",
+    # Greek, Russian, Ukrainian, Bulgarian, Turkish
+    "εμπιστευτικό, άκρως εμπιστευτικό, απόρρητο, конфиденциально, строго конфиденциально, конфиденциальный, конфиденциальная, конфиденциальный документ, коммерческая тайна",
+    "секретно, совершенно секретно, не для распространения, адвокатская тайна, конфіденційно, цілком таємно, поверително, gizlidir, çok gizli, ticari sır, kurum içi gizli",
+    # Chinese, Japanese, Korean
+    "机密, 绝密, 严格保密, 请保密, 保密文件, 保密协议, 商业秘密, 商业机密, 秘密文件, 不得外传, 严禁外传, 请勿外传, 请勿转发, 不得泄露, 律师客户特权, 未公开财报, 内幕信息, 機密, 極秘, 商業機密",
+    "社外秘, 部外秘, 機密情報, 取扱注意, マル秘",
+)
+_KOREAN = re.compile("\u1103|\ub300\uc678\ube44|\uae30\ubc00|\uadf9\ube44")
+_INTERNAL = Vocabulary(
+    "internal only, internal-only, internal use, internal use only, for internal use, company internal, internal document, internal memo, internal draft, not for external, employees only",
+    "staff only, team only, company only, internal distribution, internal eyes, nur für den internen gebrauch, nur intern, nur zur internen verwendung, interner gebrauch, nur für internen gebrauch",
+    "nur für den dienstgebrauch, firmenintern, betriebsintern, à usage interne, usage interne, usage interne uniquement, document interne, diffusion interne, uso interno, solo uso interno",
+    "solo para uso interno, documento interno, de uso interno, per uso interno, ad uso interno, uso esclusivamente interno, apenas uso interno, somente uso interno, alleen intern",
+    "alleen voor intern gebruik, voor intern gebruik, intern gebruik, do użytku wewnętrznego, tylko do użytku wewnętrznego, pouze pro interní, interní použití, belső használatra",
+    "uz intern, endast internt, för internt bruk, internt bruk, kun til intern brug, kun internt, til intern brug, kun for intern bruk, vain sisäiseen käyttöön, sisäiseen käyttöön",
+    "για εσωτερική χρήση, для внутреннего пользования, только для внутреннего, для служебного пользования, для внутрішнього користування, şirket içi, kurum içi, dahili kullanım",
+    "仅供内部, 仅限内部, 内部使用, 内部资料, 内部文件, 内部参考, 对内使用, 内部公开, 社内限定, 社内限り, 社内用, 社内資料",
+)
+# A word about confidentiality in general, or its denial, is no marking of this text.
+_DENIED_BEFORE = re.compile(
+    r"(?:\bnot|\bnon|\bno longer|\bisn't|\baren't|\bnicht|\bpas|\bno es|\bnon e|\bniet|\bnie|\bnao|\u4e0d\u662f|\u975e|what (?:does|is|are|do)|define|meaning of|word|term|difference between|definition of)"
+    r"[\s\"'\u201c-]{0,3}(?:(?:strictly|an?|the|considered|really|word|term|so|as|any)[\s\"'\u201c-]{0,3}){0,2}$"
+)
+_DISCUSSED_AFTER = re.compile(
+    r"[\"'\u201d]? (?:means|mean|refers to|is defined|bedeutet|veut dire|significa)\b|computing|ity\b"
+)
+
+_PROJECT = re.compile(
+    r"\b(?:our|internal|secret|unannounced|unreleased|codenamed|code-named|unser|unserem|internes|notre|nuestro|nostro|nosso|ons|nasz)\s(?:internal\s|secret\s|new\s)?(?:Project|Projekt|Projet|Proyecto|Progetto|Projeto|Operation|Initiative)\s"
+    r"[A-Z][\w-]{2,30}|\b(?:[Cc]ode[- ]?named?|[Cc]odename|[Dd]eckname|[Nn]om de code|[Nn]ombre en clave|[Nn]ome in codice)[: ]{1,3}[\"'\u201c\u201e]?[A-Z][\w-]{2,30}|\bProject\s[A-Z][\w-]{2,30}(?=\s(?:launch|kick-?off|budget|roadmap|deadline|milestone|status|steering))"
+)
+_PROJECT_HINTS = frozenset(
+    "project projekt projet proyecto progetto projeto operation initiative code codename codenamed deckname nom nombre nome named".split()
+)
+_TICKET = re.compile(
+    r"\b(?:ticket|jira|issue|bug|story|epic|case|incident|vorgang|tâche|tarea)s?(?: (?:no|nr|number|id|key)\.?)?[ :#(]{1,3}[A-Z][A-Z0-9]{1,9}-\d{1,6}\b|\b(?:INC|CHG|RITM|SCTASK|PRB)\d{7,10}\b"
+)
+_TICKET_HINTS = frozenset(
+    "ticket tickets jira issue issues bug story epic case incident inc chg ritm prb sctask vorgang tarea".split()
+)
+
+
+def find_markings(view: View) -> Iterator[Span]:
+    """Phrases that mark a text as confidential or internal, unless the text only talks about the word."""
+    for kind, vocabulary in ((Kind.CONFIDENTIAL_MARKING, _CONFIDENTIAL), (Kind.INTERNAL_MARKING, _INTERNAL)):
+        for start, end in vocabulary.places(view):
+            before, after = view.lower[max(0, start - 40) : start], view.lower[end : end + 16]
+            if (
+                _DENIED_BEFORE.search(before) is None
+                and _DISCUSSED_AFTER.match(after.removeprefix(" ") if after[:2] == " c" else after) is None
+            ):
+                yield Span(kind, start, end)
+    if not view.text.isascii():
+        for match in _KOREAN.finditer(view.text):
+            yield Span(Kind.CONFIDENTIAL_MARKING, match.start(), match.end())
+
+
+def find_internal_names(view: View) -> Iterator[Span]:
+    """Projects and tickets that are called ours or come with their tracker's word; an operator's dictionary knows more."""
+    if not view.words.isdisjoint(_PROJECT_HINTS):
+        for match in _PROJECT.finditer(view.text):
+            yield Span(Kind.INTERNAL_NAME, match.start(), match.end())
+    if not view.words.isdisjoint(_TICKET_HINTS):
+        for match in _TICKET.finditer(view.text):
+            yield Span(Kind.INTERNAL_NAME, match.start(), match.end())

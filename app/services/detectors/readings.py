@@ -1,0 +1,106 @@
+"""Other readings of a text: escapes resolved, base64 and hexadecimal decoded, spaced-out characters drawn together."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+
+from app.services.detectors.normalise import Rewriting, View, plain_view
+
+_ESCAPE = re.compile(
+    r"\\u(?P<unicode>[0-9a-fA-F]{4})|\\x(?P<byte>[0-9a-fA-F]{2})|%(?P<percent>[2-7][0-9a-fA-F])|&#(?P<decimal>\d{2,6});"
+    r"|&#[xX](?P<hexadecimal>[0-9a-fA-F]{2,5});|\\(?P<control>[nrt])|\\(?P<sign>[\"'/\\])"
+)
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{16,})*={0,2}")
+_BASE64_SIGNS = str.maketrans("-_", "+/", "\r\n=")
+_HEXADECIMAL = re.compile(r"(?<![0-9a-fA-F])(?:0x)?(?P<pairs>(?:[0-9a-fA-F]{2}[ :]?){8,})(?![0-9a-fA-F])")
+# Single characters with one space or one sign between any two of them.
+_SPACED = re.compile(r"(?<!\S)\S(?: \S){7,}(?!\S)")
+_DASHED = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]([-._*|])[A-Za-z0-9](?:\1[A-Za-z0-9]){6,}(?![A-Za-z0-9])")
+# A key whose characters are written in groups of one length behind its prefix.
+_GROUPED = re.compile(
+    r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza|sk-(?:proj-|ant-)?|[rs]k_live_|gh[pousr]_|github_pat_|glpat-|xox[abp]-|hf_|npm_|gsk_|SG\.|dop_v1_)\w{0,8}"
+    r"(?:[ -]\w{2,8}){2,24}"
+)
+_REACH = 96
+_DEEPEST = 2
+_SHORTEST_DECODED = 8
+
+
+def readings(view: View, *, depth: int = 0) -> Iterator[View]:
+    """The view, and what is hidden in it: only the neighbourhood of what had to be rewritten."""
+    yield view
+    if depth < _DEEPEST:
+        for pattern, read in _REWRITES:
+            hidden = _rewritten(view, pattern, read)
+            if hidden is not None:
+                yield from readings(hidden, depth=depth + 1)
+
+
+def _rewritten(view: View, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str | None]) -> View | None:
+    rewriting = None
+    for match in pattern.finditer(view.text):
+        plain = read(match)
+        if plain is not None:
+            rewriting = rewriting or Rewriting(view.text, parent=view, reach=_REACH)
+            rewriting.replace(match.start(), match.end(), by=plain)
+    return rewriting.view() if rewriting is not None else None
+
+
+def _unescape(match: re.Match[str]) -> str | None:
+    kind, value = match.lastgroup, match.group(match.lastgroup or 0)
+    if kind == "control":
+        return _CONTROLS[value]
+    if kind == "sign":
+        return value
+    code = int(value) if kind == "decimal" else int(value, 16)
+    return plain_view(chr(code)).text if code < 0x110000 and not 0xD800 <= code < 0xE000 else None
+
+
+def _decode_base64(match: re.Match[str]) -> str | None:
+    compact = match.group().translate(_BASE64_SIGNS)
+    compact = compact[: len(compact) - (len(compact) % 4 == 1)]
+    try:
+        return _readable(base64.b64decode(compact + "=" * (-len(compact) % 4)))
+    except binascii.Error:
+        return None
+
+
+def _decode_hexadecimal(match: re.Match[str]) -> str | None:
+    return _readable(bytes.fromhex(match.group("pairs").replace(":", "").replace(" ", "")))
+
+
+def _readable(data: bytes) -> str | None:
+    """The bytes as text, if a person could read them."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    plain = text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
+    return plain_view(text).text if len(text) >= _SHORTEST_DECODED and plain.isprintable() else None
+
+
+def _without_spaces(match: re.Match[str]) -> str | None:
+    return match.group().replace(" ", "")
+
+
+def _without_signs(match: re.Match[str]) -> str | None:
+    return match.group().replace(match.group(1), "")
+
+
+def _join_groups(match: re.Match[str]) -> str | None:
+    _, *groups = re.split(r"[ -]", match.group().removeprefix("sk-"))
+    return match.group().replace(" ", "") if len({len(group) for group in groups[:-1]}) == 1 else None
+
+
+_REWRITES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]], ...] = (
+    (_ESCAPE, _unescape),
+    (_BASE64, _decode_base64),
+    (_HEXADECIMAL, _decode_hexadecimal),
+    (_SPACED, _without_spaces),
+    (_DASHED, _without_signs),
+    (_GROUPED, _join_groups),
+)

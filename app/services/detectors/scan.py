@@ -1,0 +1,230 @@
+"""One pass of every detector over the fields of a request, in pieces, closed on failure."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from app.models import Finding, Label
+from app.services.detectors.addresses import find_postal_addresses
+from app.services.detectors.cards import find_cards
+from app.services.detectors.identifiers import find_codes, find_ibans, find_spaced_codes, find_wallets
+from app.services.detectors.kinds import DETECTOR_FAILURE, UNINSPECTED, Kind, Span
+from app.services.detectors.markings import find_internal_names, find_markings
+from app.services.detectors.named_numbers import find_named_numbers
+from app.services.detectors.network import find_emails, find_internal_hosts, find_ip_addresses, find_mac_addresses
+from app.services.detectors.normalise import View, plain_view
+from app.services.detectors.own import OwnDetector
+from app.services.detectors.phones import find_phones
+from app.services.detectors.policy import DetectionPolicy
+from app.services.detectors.readings import readings
+from app.services.detectors.secrets import find_passwords, find_private_keys, find_provider_keys, find_url_passwords
+from app.services.detectors.statements import find_statements
+
+# The text is looked at in pieces of this many characters. Two pieces share twice the length of the longest pattern,
+# and each finds what starts between the middles of what it shares: all of that lies inside it, words around included.
+_PIECE = 32_768
+_LONGEST_MATCH = 4_608
+# How far to either side of the seam of two fields a value may reach that was cut in two.
+_SEAM = 512
+
+_DIGIT = re.compile(r"\d")
+_LETTER_END, _LETTER_START = re.compile(r"[\w+/=.-]\s*$"), re.compile(r"\s*[\w+/=.-]")
+
+Detector = Callable[[View], Iterable[Span]]
+
+# Where two kinds claim the same characters, the one further up wins.
+_PRECEDENCE = {kind.value: rank for rank, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A text and where it stands: field and index, such as `messages[2].content`, never a client's own words."""
+
+    where: str
+    text: str
+
+
+class Detectors:
+    """Every detector under one policy."""
+
+    def __init__(self, policy: DetectionPolicy) -> None:
+        self._policy = policy
+        domains = "|".join(re.escape(domain) for domain in policy.own_domains)
+        own_hosts = re.compile(rf"(?<![\w.-])(?:[\w-]+\.)*(?:{domains})(?![\w-]|\.\w)") if domains else None
+        self._with_digits: tuple[Detector, ...] = (
+            find_cards,
+            find_ibans,
+            find_codes,
+            find_spaced_codes,
+            find_wallets,
+            find_named_numbers,
+            find_phones,
+            lambda view: find_ip_addresses(view, own=policy.own_networks),
+            find_postal_addresses,
+        )
+        self._always: tuple[Detector, ...] = (
+            find_private_keys,
+            find_provider_keys,
+            find_passwords,
+            find_url_passwords,
+            find_emails,
+            find_mac_addresses,
+            lambda view: find_internal_hosts(view, own=own_hosts),
+            find_statements,
+            find_markings,
+            find_internal_names,
+            OwnDetector.of(policy).find,
+        )
+
+    async def scan(self, fields: Sequence[Field]) -> tuple[Finding, ...]:
+        """What is in the fields, alone and joined, giving way to other tasks between the pieces. Never raises."""
+        scan = _Scan(self, fields, self._policy)
+        for _ in scan.steps():
+            await asyncio.sleep(0)
+        return scan.findings()
+
+    def scan_now(self, fields: Sequence[Field]) -> tuple[Finding, ...]:
+        """The same without giving way."""
+        scan = _Scan(self, fields, self._policy)
+        for _ in scan.steps():
+            pass
+        return scan.findings()
+
+    def spans(self, text: str) -> tuple[Span, ...]:
+        """What is in one text, by position in it, in order and without overlaps. Raises what a detector raises."""
+        return resolve(span for start, end in _pieces(len(text)) for span in self.spans_between(text, start, end))
+
+    def spans_between(self, text: str, start: int, end: int) -> Iterator[Span]:
+        """What begins in a piece of the text, save what only its neighbours see whole."""
+        earliest = start + _LONGEST_MATCH if start else 0
+        latest = end - _LONGEST_MATCH if end < len(text) else end
+        for view in readings(plain_view(text[start:end])):
+            for span in self._spans_in(view):
+                first, last = view.original(span.start, span.end)
+                if earliest <= start + first < latest and not self._is_ignored(view, span):
+                    yield Span(span.kind, start + first, start + last)
+
+    def _spans_in(self, view: View) -> Iterator[Span]:
+        if _DIGIT.search(view.text):
+            for detector in self._with_digits:
+                yield from detector(view)
+        for detector in self._always:
+            yield from detector(view)
+
+    def _is_ignored(self, view: View, span: Span) -> bool:
+        return bool(self._policy.ignore) and view.text[span.start : span.end].casefold() in self._policy.ignore
+
+
+class _Scan:
+    """The fields joined by line breaks, and what was found in them so far."""
+
+    def __init__(self, detectors: Detectors, fields: Sequence[Field], policy: DetectionPolicy) -> None:
+        self._detectors = detectors
+        self._fields = [field for field in fields if field.text]
+        self._policy = policy
+        self._found: Counter[tuple[str, str]] = Counter()
+        self._starts: list[int] = []
+        position = 0
+        for field in self._fields:
+            self._starts.append(position)
+            position += len(field.text) + 1
+
+    def steps(self) -> Iterator[None]:
+        """Look at one piece after another; a failure or too long a text ends the scan with one finding."""
+        if sum(len(field.text) for field in self._fields) > self._policy.max_characters:
+            self._give_up(UNINSPECTED)
+            return
+        try:
+            yield from self._look()
+        # A detector may fail in any way; whatever it is, the request counts as confidential. Its text may quote the request.
+        except Exception:  # noqa: BLE001
+            self._give_up(DETECTOR_FAILURE)
+
+    def _look(self) -> Iterator[None]:
+        text = "\n".join(field.text for field in self._fields)
+        spans: list[Span] = []
+        for start, end in _pieces(len(text)):
+            spans += self._detectors.spans_between(text, start, end)
+            yield
+        for span in resolve(spans):
+            self._count(span.kind, self._field_at(span.end - 1))
+        for seam in range(1, len(self._fields)):
+            self._look_at_seam(seam)
+            if seam % 32 == 0:
+                yield
+
+    def _look_at_seam(self, seam: int) -> None:
+        """Find what was cut in two in the middle of a word or a number, which a line break between would hide."""
+        before, after = self._fields[seam - 1].text[-_SEAM:], self._fields[seam].text[:_SEAM]
+        if _LETTER_END.search(before[-8:]) and _LETTER_START.match(after[:8]):
+            before, after = before.rstrip(), after.lstrip()
+            for span in self._detectors.spans(before + after):
+                if span.start < len(before) < span.end:
+                    self._count(span.kind, seam)
+
+    def _field_at(self, position: int) -> int:
+        return bisect_right(self._starts, position) - 1
+
+    def _count(self, kind: str, field: int) -> None:
+        self._found[kind, self._fields[field].where] += 1
+
+    def _give_up(self, detector: str) -> None:
+        self._found.clear()
+        self._found[detector, self._fields[0].where] = 1
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Each kind in each field once, with its count; kinds whose label is public are left out."""
+        findings = (
+            Finding(
+                detector=str(kind), label=self._policy.labels.get(kind, Label.CONFIDENTIAL), where=where, count=count
+            )
+            for (kind, where), count in self._found.items()
+        )
+        return tuple(finding for finding in findings if finding.label > Label.PUBLIC)
+
+
+def _pieces(length: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    while True:
+        end = min(start + _PIECE, length)
+        yield start, end
+        if end == length:
+            return
+        start = end - 2 * _LONGEST_MATCH
+
+
+def resolve(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans in order, where of overlapping ones the earlier kind of `Kind`, then the longer one, is kept."""
+    kept: list[Span] = []
+    by_rank = sorted(
+        set(spans), key=lambda span: (_PRECEDENCE.get(span.kind, len(_PRECEDENCE)), span.start - span.end, span.start)
+    )
+    taken = _Taken()
+    for span in by_rank:
+        if taken.claim(span):
+            kept.append(span)
+    return tuple(sorted(kept, key=lambda span: span.start))
+
+
+class _Taken:
+    """The characters that a kept span covers, as disjoint spans in order."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def claim(self, span: Span) -> bool:
+        """Cover the span, unless a part of it is covered already."""
+        position = bisect_right(self._starts, span.start)
+        if position and self._ends[position - 1] > span.start:
+            return False
+        if position < len(self._starts) and self._starts[position] < span.end:
+            return False
+        self._starts.insert(position, span.start)
+        self._ends.insert(position, span.end)
+        return True

@@ -1,0 +1,112 @@
+"""PDF: the text of each page, with the bookmarks as headings."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from app.services.loaders.bookmarks import Bookmark, split_at_bookmarks
+from app.services.loaders.document import MAX_CHARACTERS, LoadError, LoadErrorCode, ParsedDocument, Section
+from app.services.loaders.encodings import clean
+from app.services.loaders.media import PDF
+from app.services.loaders.outline import MAX_HEADING
+from app.services.loaders.wrapping import join_wrapped_lines
+
+_FAILURES: Final[dict[int, LoadErrorCode]] = {
+    pdfium.FPDF_ERR_PASSWORD: "encrypted",
+    pdfium.FPDF_ERR_SECURITY: "encrypted",
+}
+# PDFium marks a hyphen at the end of a line by one of these. It belongs to the word when a capital or a digit follows.
+_HYPHENATED: Final = re.compile("[\x02\ufffe](?:\r?\n)?([A-Z0-9]?)")
+# Ligatures and the shapes of Arabic and Hebrew letters, which stand for the letters that people search for.
+_PRESENTATION_FORMS: Final = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]")
+# What programs write when nobody has given a title.
+_NO_TITLES: Final = frozenset({"", "untitled", "anonymous", "unspecified", "unknown"})
+_MAX_BOOKMARKS: Final = 20_000
+_MISSING: Final = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08]")
+
+
+def load_pdf(data: bytes) -> ParsedDocument:
+    """Sections by page and, inside a page, by bookmark; a warning for each page that has no text.
+
+    Raises:
+        LoadError: `encrypted`, `corrupt`; without any text `no_text_needs_ocr` when something is drawn on a page,
+            `empty` when nothing is.
+    """
+    document = _open(data)
+    bookmarks = _bookmarks_by_page(document)
+    heading: tuple[str, ...] = ()
+    sections: list[Section] = []
+    warnings: list[str] = []
+    characters, drawn = 0, False
+    for number, (text, has_objects) in enumerate(_pages(document), start=1):
+        drawn = drawn or has_objects
+        characters += len(text)
+        if characters > MAX_CHARACTERS:
+            raise LoadError("too_large")
+        if not text:
+            warnings.append(f"no_text_on_page:{number}")
+        for path, part in split_at_bookmarks(text, bookmarks=bookmarks.get(number, ()), heading=heading):
+            heading = path
+            if part:
+                sections.append(Section(text=part, page=number, heading=path))
+    if not sections:
+        raise LoadError("no_text_needs_ocr" if drawn else "empty")
+    return ParsedDocument(title=_title(document), media_type=PDF, sections=tuple(sections), warnings=tuple(warnings))
+
+
+def _open(data: bytes) -> pypdfium2.PdfDocument:
+    try:
+        document = pypdfium2.PdfDocument(data)
+        if len(document) == 0:
+            raise LoadError("corrupt")
+    except pypdfium2.PdfiumError as error:
+        raise LoadError(_FAILURES.get(error.err_code or 0, "corrupt")) from None
+    return document
+
+
+def _pages(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, bool]]:
+    """The text of each page, and whether anything is drawn on it. A page that cannot be read has no text."""
+    for index in range(len(document)):
+        try:
+            page = document[index]
+        except pypdfium2.PdfiumError:
+            yield "", True
+            continue
+        text_page = page.get_textpage()
+        text = _readable(text_page.get_text_bounded())
+        has_objects = next(page.get_objects(max_depth=1), None) is not None
+        text_page.close()
+        page.close()
+        yield text, has_objects
+
+
+def _readable(text: str) -> str:
+    """The text of a page as it was meant, or nothing when its fonts do not tell which letters their shapes are."""
+    text = _HYPHENATED.sub(lambda match: f"-{match[1]}" if match[1] else "", text)
+    if 2 * len(_MISSING.findall(text)) > len(text):
+        return ""
+    text = _PRESENTATION_FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    return join_wrapped_lines(text).strip()
+
+
+def _title(document: pypdfium2.PdfDocument) -> str | None:
+    title = document.get_metadata_value("Title").strip()
+    return title if title.lower().strip("()") not in _NO_TITLES else None
+
+
+def _bookmarks_by_page(document: pypdfium2.PdfDocument) -> dict[int, list[Bookmark]]:
+    bookmarks: dict[int, list[Bookmark]] = {}
+    for entry in itertools.islice(document.get_toc(), _MAX_BOOKMARKS):
+        destination = entry.get_dest()
+        index = destination.get_index() if destination is not None else None
+        title = " ".join(clean(entry.get_title()).split())[:MAX_HEADING]
+        if index is not None and title:
+            bookmarks.setdefault(index + 1, []).append(Bookmark(level=entry.level, title=title))
+    return bookmarks

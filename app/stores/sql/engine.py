@@ -1,0 +1,138 @@
+"""The database: connections, transactions, the schema it must have, and the errors it may raise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.errors import DatabaseUnavailableError, InvalidRequestError, SluiceError
+from app.stores.sql import schema, sqlite
+
+RETRY_AFTER_SECONDS = 1.0
+CONNECTIONS = 8
+# Rows a statement takes at once: their preparation runs on the event loop, a few milliseconds for so many.
+BATCH = 500
+
+Row = TypeVar("Row")
+
+
+class Database:
+    """One engine, shared by the stores over it. `read` and `write` raise `DatabaseUnavailableError` when it is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        # SQLite has one writer: waiting for one's turn here is fair and costs no connection.
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
+        self._writer = engine.execution_options(**{sqlite.WRITES: True})
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Connect and bring the schema up to date; raises `ConfigurationError` if it is newer than this code."""
+        target = make_url(url)
+        is_sqlite = target.get_backend_name() == "sqlite"
+        engine = create_async_engine(
+            target,
+            hide_parameters=True,
+            pool_size=CONNECTIONS,
+            pool_timeout=sqlite.BUSY_SECONDS,
+            pool_pre_ping=not is_sqlite,
+            connect_args=sqlite.connect_arguments() if is_sqlite else {},
+        )
+        database = cls(engine)
+        try:
+            with translated():
+                await database._prepare()
+        except BaseException:
+            await engine.dispose()
+            raise
+        return database
+
+    async def _prepare(self) -> None:
+        if self._is_sqlite:
+            sqlite.make_folder(self._engine.url)
+            sqlite.configure(self._engine)
+            await sqlite.turn_on_log(self._engine)
+            await self.forget()
+        async with self._engine.connect() as connection:
+            current = await connection.run_sync(schema.is_current)
+        if not current:
+            async with self._writer.begin() as connection:
+                await connection.run_sync(schema.upgrade)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees one state of the database."""
+        with translated():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is durable once the block is left, and undone if it raises."""
+        with translated():
+            async with self._turn, self._writer.begin() as connection:
+                yield connection
+
+    async def forget(self) -> bool:
+        """Take earlier states of changed pages off the disk; false if a reader held them."""
+        if not self._is_sqlite:
+            return True
+        with translated():
+            async with self._turn, self._engine.connect() as connection:
+                return await sqlite.truncate_log(connection)
+
+    async def ping(self) -> None:
+        """Raise `DatabaseUnavailableError` if the database does not answer."""
+        async with self.read() as connection:
+            await connection.execute(select(1))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors, whose texts may quote rows, into our own, which quote nothing."""
+    try:
+        yield
+    except UnicodeEncodeError:
+        raise InvalidRequestError("A text holds half of a surrogate pair, which no encoding can write.") from None
+    except (DataError, IntegrityError, ProgrammingError):
+        raise SluiceError from None
+    except (DBAPIError, PoolTimeoutError, OSError):
+        raise DatabaseUnavailableError(retry_after=RETRY_AFTER_SECONDS) from None
+    except SQLAlchemyError:
+        raise SluiceError from None
+
+
+async def insert_absent(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert the rows whose keys are not there yet. Each dialect has its own construct for one and the same SQL."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite_dialect
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    for batch in in_batches(rows):
+        await connection.execute(statement, batch)
+
+
+async def insert(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert all rows, in their order."""
+    for batch in in_batches(rows):
+        await connection.execute(table.insert(), batch)
+
+
+def in_batches(rows: Iterable[Row], size: int = BATCH) -> Iterator[list[Row]]:
+    """Split into lists of at most `size`."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,127 @@
+"""What retrieval asks of the record: live versions only, with the label they have now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, exists, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.models import JSONValue, Label, Passage
+from app.stores.sql import filters
+from app.stores.sql.engine import in_batches
+from app.stores.sql.tables import chunks, collections, documents, spaces, versions
+
+_PAGE = 2_000
+
+
+async def vector_spaces(connection: AsyncConnection, *, tenant: str, collection: str, clearance: Label) -> list[str]:
+    """The spaces that hold live versions of the collection at or below the clearance, by name."""
+    occupied = exists(
+        select(versions.c.id).where(
+            versions.c.space == spaces.c.name,
+            versions.c.live,
+            versions.c.label <= clearance,
+            versions.c.document == documents.c.number,
+            documents.c.tenant == tenant,
+            documents.c.collection == collection,
+        )
+    )
+    statement = (
+        select(spaces.c.name)
+        .where(spaces.c.tenant == tenant, spaces.c.collection == collection, occupied)
+        .order_by(spaces.c.name)
+    )
+    return list(await connection.scalars(statement))
+
+
+async def matching_chunks(
+    connection: AsyncConnection,
+    *,
+    tenant: str,
+    collection: str,
+    clearance: Label,
+    filter: Mapping[str, Mapping[str, JSONValue]],
+) -> list[str]:
+    """Ids of the chunks of live versions that satisfy the filter, which stands inside the scope."""
+    statement = (
+        select(chunks.c.version, chunks.c.ordinal)
+        .join(versions, versions.c.id == chunks.c.version)
+        .join(documents, documents.c.number == versions.c.document)
+        .where(documents.c.tenant == tenant, documents.c.collection == collection)
+        .where(versions.c.live, versions.c.label <= clearance)
+        .where(filters.condition(filter))
+        .order_by(versions.c.number, chunks.c.ordinal)
+    )
+    found: list[str] = []
+    result = await connection.stream(statement)
+    async for page in result.partitions(_PAGE):  # in pages, so that a large answer does not hold the event loop
+        found.extend(chunk_id(version, ordinal) for version, ordinal in page)
+    return found
+
+
+async def passages(
+    connection: AsyncConnection, chunk_ids: Mapping[str, float], *, tenant: str, clearance: Label
+) -> list[Passage]:
+    """The live passages among the ids, in the order given."""
+    found: dict[str, Passage] = {}
+    for batch in in_batches(_parse(chunk_ids)):
+        wanted = tuple_(chunks.c.version, chunks.c.ordinal).in_(batch)
+        for row in await connection.execute(_select_passages(wanted, tenant=tenant, clearance=clearance)):
+            id = chunk_id(row.version, row.ordinal)
+            found[id] = _read_passage(row, id=id, score=chunk_ids[id])
+    return [found[id] for id in chunk_ids if id in found]
+
+
+async def revision(connection: AsyncConnection, *, tenant: str, collection: str) -> int:
+    """How often what a search of the collection can find has changed."""
+    counted = select(collections.c.revision).where(
+        and_(collections.c.tenant == tenant, collections.c.name == collection)
+    )
+    return await connection.scalar(counted) or 0
+
+
+def chunk_id(version: str, ordinal: int) -> str:
+    """What the chunk is called in the vector index."""
+    return f"{version}:{ordinal}"
+
+
+def _parse(chunk_ids: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for id in chunk_ids:
+        version, _, ordinal = id.rpartition(":")
+        if ordinal.isascii() and ordinal.isdecimal():
+            yield version, int(ordinal)
+
+
+def _select_passages(wanted: ColumnElement[bool], *, tenant: str, clearance: Label) -> Any:
+    return (
+        select(
+            chunks.c.version,
+            chunks.c.ordinal,
+            chunks.c.text,
+            versions.c.title,
+            versions.c.filename,
+            versions.c.label,
+            versions.c.metadata,
+            documents.c.id.label("document_id"),
+            documents.c.collection,
+        )
+        .join(versions, versions.c.id == chunks.c.version)
+        .join(documents, documents.c.number == versions.c.document)
+        .where(wanted, documents.c.tenant == tenant, versions.c.live, versions.c.label <= clearance)
+    )
+
+
+def _read_passage(row: Row[Any], *, id: str, score: float) -> Passage:
+    return Passage(
+        id=id,
+        document_id=row.document_id,
+        collection=row.collection,
+        version=row.version,
+        title=row.title or row.filename or row.document_id,
+        content=row.text,
+        score=score,
+        label=row.label,
+        metadata=row.metadata,
+    )

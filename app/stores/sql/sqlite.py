@@ -1,0 +1,66 @@
+"""What SQLite alone needs: its pragmas, transactions that take the write lock at their start, and its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+WRITES = "sluice_writes"
+BUSY_SECONDS = 10
+
+# `secure_delete` overwrites what is deleted; `synchronous=FULL` makes a commit outlive a loss of power.
+PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY", "cache_size=-8000")
+
+
+def connect_arguments() -> dict[str, Any]:
+    """Arguments of `sqlite3.connect`. Without an isolation level the driver begins no transactions of its own."""
+    return {"timeout": BUSY_SECONDS, "isolation_level": None}
+
+
+def make_folder(url: URL) -> None:
+    """Create the folder of the database file, readable for its owner only."""
+    if url.database:
+        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def configure(engine: AsyncEngine) -> None:
+    """Set the pragmas on each new connection, and begin writing transactions with the write lock in hand."""
+    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    event.listen(engine.sync_engine, "begin", _begin)
+
+
+async def turn_on_log(engine: AsyncEngine) -> None:
+    """Switch the file to write-ahead logging, which lets readers go on while one writes; the file remembers it."""
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]  # aiosqlite's own connection
+
+
+async def truncate_log(connection: AsyncConnection) -> bool:
+    """Move the log into the database file and cut it to nothing; false if a reader was in the way.
+
+    Deleted text is overwritten in the database file, but earlier states of its pages stay in the log until then.
+    """
+    driver = (await connection.get_raw_connection()).driver_connection
+    cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]  # aiosqlite's own
+    busy, _, _ = await cursor.fetchone()
+    await cursor.close()
+    return not busy
+
+
+def _set_pragmas(connection: Any, entry: ConnectionPoolEntry) -> None:
+    del entry
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for the lock: it would fail at once.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

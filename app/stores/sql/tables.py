@@ -1,0 +1,225 @@
+"""The tables of the record, in types that SQLite and PostgreSQL share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from app.models import Label
+
+# PostgreSQL orders and compares text by locale unless told otherwise; "C" is what SQLite does.
+PlainText = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite counts up only a column that is declared INTEGER.
+Counter = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite keeps no time zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class LabelRank(TypeDecorator[Label]):
+    """A label by its rank, so that the database can compare labels."""
+
+    impl: TypeEngine[int] = SmallInteger()
+    cache_ok = True
+
+    def process_bind_param(self, value: Label | None, dialect: Dialect) -> int | None:
+        del dialect
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Label | None:
+        del dialect
+        return None if value is None else Label(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _version_reference() -> Column[str]:
+    return Column("version", String(32), ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
+
+
+# The counter that search results are cached under.
+collections = Table(
+    "collections",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("revision", Counter, nullable=False),
+)
+
+# The vector spaces that a collection has ever had a live version in.
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("collection", String, primary_key=True),
+    Column("name", String, primary_key=True),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("collection", String, nullable=False),
+    Column("id", String, nullable=False),
+    UniqueConstraint("tenant", "collection", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What was uploaded, in upload order, and how far its ingestion has come. A version is in one of three standings:
+# waiting (neither flag), live (readers see it; one for each document) or removed (readers see nothing of it).
+versions = Table(
+    "versions",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("document", Counter, ForeignKey("documents.number")),  # none while the last traces are erased
+    Column("live", Boolean, nullable=False, default=False),
+    Column("removed", Boolean, nullable=False, default=False),
+    Column("title", Text),
+    Column("media_type", String, nullable=False),
+    Column("filename", Text),
+    Column("label", LabelRank, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("stage", String(32)),
+    Column("done", Integer, nullable=False, default=0),
+    Column("total", Integer, nullable=False, default=0),
+    Column("chunks", Integer, nullable=False, default=0),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("warnings", JSON, nullable=False),
+    Column("space", String),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index(None, "document", "number"),
+    Index(None, "space", "live", "label"),
+    Index(
+        "uq_versions_live", "document", unique=True, sqlite_where=text("live = 1"), postgresql_where=text("live = true")
+    ),
+    sqlite_autoincrement=True,
+)
+
+# A file of 100 MB is written and read in parts, so that neither side holds it twice.
+version_bytes = Table(
+    "version_bytes",
+    metadata,
+    _version_reference(),
+    Column("part", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+version_texts = Table("version_texts", metadata, _version_reference(), Column("text", Text, nullable=False))
+
+# Client metadata taken apart for filters: one row for each scalar, in the column of its kind.
+attributes = Table(
+    "attributes",
+    metadata,
+    _version_reference(),
+    Column("position", Integer, primary_key=True),
+    Column("field", String, nullable=False),
+    Column("text", PlainText),
+    Column("number", Float(53)),
+    Column("flag", Boolean),
+    Index(None, "field", "text"),
+    Index(None, "field", "number"),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    _version_reference(),
+    Column("ordinal", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("page", Integer),
+    Column("heading", JSON, nullable=False),
+)
+
+# `attempts` counts claims and so names a claim: what an earlier holder of the job reports is ignored.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Counter, primary_key=True),
+    Column("version", String(32), ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("due", Instant, nullable=False),
+    Column("leased_until", Instant),
+    Column("lease_seconds", Float(53), nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    UniqueConstraint("version", "kind"),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("user_id", String),
+    Column("mark", LabelRank, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index(None, "tenant", "user_id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("message", JSON, nullable=False),
+    Column("label", LabelRank, nullable=False),
+    Column("model", String),
+    Column("complete", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    ForeignKeyConstraint(["tenant", "session"], ["sessions.tenant", "sessions.id"], ondelete="CASCADE"),
+    Index(None, "tenant", "session", "number"),
+    sqlite_autoincrement=True,
+)

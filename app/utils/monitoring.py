@@ -1,0 +1,44 @@
+"""The metrics, in a registry of their own: fixed names, and labels that only take fixed words and model ids."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Metrics:
+    """Every metric of one service."""
+
+    def __init__(self, *, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "sluice_requests", "Chat requests by outcome.", ("outcome", "label", "cache"), registry=self.registry
+        )
+        self.duration = Histogram(
+            "sluice_request_duration_seconds",
+            "From the request to the end of its answer.",
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self.first_token = Histogram(
+            "sluice_time_to_first_token_seconds",
+            "From the request to the first token of its answer.",
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self.tokens = Counter("sluice_tokens", "Tokens by model and kind.", ("model", "kind"), registry=self.registry)
+        self.cost = Counter("sluice_cost_usd", "US dollars by model.", ("model",), registry=self.registry)
+        self.attempts = Counter(
+            "sluice_upstream_attempts", "Calls to models by outcome.", ("model", "outcome"), registry=self.registry
+        )
+        self.in_flight = Gauge("sluice_requests_in_flight", "Chat requests being answered.", registry=self.registry)
+        self.documents = Counter(
+            "sluice_documents", "Documents by how their ingestion ended.", ("outcome",), registry=self.registry
+        )
+        build = Gauge("sluice_build_info", "The version that runs.", ("version",), registry=self.registry)
+        build.labels(version=version).set(1)
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,316 @@
+"""Settings to services: the only file that names engines, and the only one that imports adapters on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from app.config import Settings
+from app.egress import Egress, LocalNetworks
+from app.errors import ConfigurationError
+from app.limits import EdgeLimit
+from app.protocols import CacheStore, ChatProvider, DocumentStore, EmbeddingModel, SessionStore, VectorIndex
+from app.providers.extractive import EXTRACTIVE, Extractive
+from app.providers.on_demand import OnDemand
+from app.providers.ollama.provider import Ollama
+from app.providers.openai_compatible.provider import OpenAICompatible
+from app.services.cache import AnswerCache
+from app.services.catalog import Catalog, CatalogFile
+from app.services.completion import Breaker, Completion, TimeOuts
+from app.services.complexity import ComplexityClassifier, Thresholds
+from app.services.detectors import DetectionPolicy, Detectors
+from app.services.gateway import Gateway, GatewayPolicy
+from app.services.ingestion import Ingestion
+from app.services.labels import Labeller
+from app.services.loaders.sandbox import Sandbox
+from app.services.recorder import Recorder
+from app.services.retrieval import Retrieval
+from app.services.sessions import Sessions
+from app.stores.memory_cache import MemoryCache
+from app.stores.sql.documents import SqlDocumentStore
+from app.stores.sql.engine import Database
+from app.stores.sql.sessions import SqlSessionStore
+from app.utils.monitoring import Metrics
+
+VERSION = "0.1.0"
+OPENAI_URL = "https://api.openai.com/v1"
+REFRESH_SECONDS = 15.0
+
+# The cosine from which a passage is taken to bear on a question.
+RELEVANCE_FLOOR = 0.35
+
+# A start does not wait longer than this for providers to say how they are; they are asked again soon.
+FIRST_PROBE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a router may call, built once for a process."""
+
+    settings: Settings
+    version: str
+    metrics: Metrics
+    edge_limit: EdgeLimit
+    gateway: Gateway
+    ingestion: Ingestion
+    retrieval: Retrieval
+    labeller: Labeller
+    catalog: Catalog
+    documents: DocumentStore
+    cache: CacheStore
+    index: VectorIndex
+    embedder: EmbeddingModel
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Build every service, start the background work, and close all of it in reverse order on leaving.
+
+    Raises `ConfigurationError` for settings that cannot work.
+    """
+    async with AsyncExitStack() as stack:
+        secret = _prepare_data_dir(settings)
+        metrics = Metrics(version=VERSION)
+        egress = _open_egress(settings)
+        stack.push_async_callback(egress.close)
+        database = await Database.open(settings.database)
+        stack.push_async_callback(database.close)
+        index, embedder = await asyncio.gather(_open_index(settings), _open_embedder(settings, egress=egress))
+        stack.push_async_callback(index.close)
+        stack.push_async_callback(embedder.close)
+        cache = _open_cache(settings)
+        stack.push_async_callback(cache.close)
+        sandbox = Sandbox()
+        stack.push_async_callback(sandbox.close)
+
+        providers = _providers(settings, egress=egress)
+        policy = DetectionPolicy.load(settings.policy_file)
+        labeller = Labeller(detectors=Detectors(policy), uninspected=settings.uninspected_label)
+        catalog = _open_catalog(settings, providers=providers)
+        documents = SqlDocumentStore(database, clock=_now, new_id=_new_id)
+        retrieval = Retrieval(documents=documents, index=index, embedder=embedder, relevance_floor=RELEVANCE_FLOOR)
+        gateway = Gateway(
+            sessions=Sessions(store=SqlSessionStore(database, clock=_now), clock=_now),
+            labeller=labeller,
+            complexity=ComplexityClassifier.load(),
+            cache=AnswerCache(
+                store=cache, secret=secret, ttl=settings.cache_ttl, max_temperature=settings.cache_max_temperature
+            ),
+            retrieval=retrieval,
+            catalog=catalog,
+            completion=_completion(settings, providers=providers, egress=egress),
+            recorder=Recorder(metrics=metrics),
+            policy=GatewayPolicy(
+                thresholds=Thresholds.load(settings.policy_file),
+                on_denied=settings.on_denied,
+                fingerprint=_fingerprint(settings, policy=policy),
+            ),
+            clock=_now,
+            make_id=_new_id,
+        )
+        ingestion = Ingestion(
+            documents=documents,
+            index=index,
+            embedder=embedder,
+            labeller=labeller,
+            sandbox=sandbox,
+            default_label=settings.document_default_label,
+            metrics=metrics,
+            clock=_now,
+        )
+        await documents.release_leases()
+        _start(stack, ingestion.work())
+        await asyncio.wait({_start(stack, catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
+        _start(stack, catalog.keep_fresh(every=REFRESH_SECONDS))
+        yield Services(
+            settings=settings,
+            version=VERSION,
+            metrics=metrics,
+            edge_limit=EdgeLimit(per_minute=settings.rate_limit_per_minute),
+            gateway=gateway,
+            ingestion=ingestion,
+            retrieval=retrieval,
+            labeller=labeller,
+            catalog=catalog,
+            documents=documents,
+            cache=cache,
+            index=index,
+            embedder=embedder,
+        )
+
+
+def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run background work until it ends or the services close."""
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.wait({task})
+
+    stack.push_async_callback(stop)
+    return task
+
+
+def _prepare_data_dir(settings: Settings) -> bytes:
+    """Make the data directory with an empty place for temporary files; return the secret that keys cache digests."""
+    temporary = settings.data_dir / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True, mode=0o700)
+    tempfile.tempdir = str(temporary)
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _open_egress(settings: Settings) -> Egress:
+    try:
+        networks = LocalNetworks.parse(settings.local_addresses)
+    except ValueError:
+        raise ConfigurationError("LOCAL_ADDRESSES must list addresses or networks such as 100.64.0.0/10.") from None
+    return Egress(
+        cloud_clearance=settings.cloud_clearance,
+        networks=networks,
+        connect_timeout=settings.timeout_connect,
+        total_timeout=settings.timeout_total,
+    )
+
+
+async def _open_index(settings: Settings) -> VectorIndex:
+    if settings.vector_store == "memory":
+        from app.stores.memory_vectors import MemoryVectorIndex
+
+        return MemoryVectorIndex()
+    return await asyncio.to_thread(_open_chroma, settings)
+
+
+def _open_chroma(settings: Settings) -> VectorIndex:
+    from app.stores.chroma import ChromaIndex
+
+    return ChromaIndex.open(path=settings.chroma_path, url=settings.chroma_url)
+
+
+async def _open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel:
+    provider, _, name = settings.embedding_model.partition("/")
+    if provider == "builtin":
+        return await asyncio.to_thread(_load_minilm)
+    raise ConfigurationError("EMBEDDING_MODEL must be builtin/all-MiniLM-L6-v2, openai/NAME or ollama/NAME.")
+
+
+def _load_minilm() -> EmbeddingModel:
+    from app.providers.minilm.embedding import MiniLMEmbedding
+    from app.providers.minilm.engine import MiniLM
+
+    return MiniLMEmbedding(MiniLM.load())
+
+
+def _open_cache(settings: Settings) -> CacheStore:
+    memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
+    if settings.redis_url is None:
+        return memory
+    from app.stores.redis_cache import RedisCache
+
+    return RedisCache(url=settings.redis_url.get_secret_value(), fallback=memory, monotonic=time.monotonic)
+
+
+def _providers(settings: Settings, *, egress: Egress) -> dict[str, ChatProvider]:
+    """The providers that are spoken to directly, by the first part of their models' ids."""
+    providers: dict[str, ChatProvider] = {
+        "builtin": Extractive(),
+        "ollama": Ollama(base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance),
+    }
+    if settings.openai_api_key or settings.openai_base_url:
+        providers["openai"] = _openai_compatible(
+            "openai",
+            settings.openai_base_url or OPENAI_URL,
+            key=settings.openai_api_key,
+            settings=settings,
+            egress=egress,
+        )
+    if settings.openrouter_api_key:
+        providers["openrouter"] = _openai_compatible(
+            "openrouter",
+            settings.openrouter_base_url,
+            key=settings.openrouter_api_key,
+            settings=settings,
+            egress=egress,
+        )
+    return providers
+
+
+def _openai_compatible(
+    name: str, base_url: str, *, key: SecretStr | None, settings: Settings, egress: Egress
+) -> OpenAICompatible:
+    return OpenAICompatible(
+        name,
+        base_url=base_url,
+        api_key=key.get_secret_value() if key else None,
+        egress=egress,
+        clearance=settings.cloud_clearance,
+    )
+
+
+def _open_catalog(settings: Settings, *, providers: Mapping[str, ChatProvider]) -> Catalog:
+    configured = {name for name in providers if name not in ("builtin", "ollama")}
+    if settings.anthropic_api_key:
+        configured.add("anthropic")
+    return Catalog(
+        file=CatalogFile.load(settings.catalog_file, cloud_clearance=settings.cloud_clearance),
+        builtin=EXTRACTIVE,
+        preferences=settings.preferences,
+        providers=providers,
+        configured=frozenset(configured),
+        cloud_clearance=settings.cloud_clearance,
+    )
+
+
+def _completion(settings: Settings, *, providers: Mapping[str, ChatProvider], egress: Egress) -> Completion:
+    return Completion(
+        providers=providers,
+        fallback_provider=OnDemand(lambda: _load_litellm(settings, egress=egress)),
+        breaker=Breaker(monotonic=time.monotonic),
+        timeouts=TimeOuts(
+            first_token=settings.timeout_first_token,
+            first_token_local=settings.timeout_first_token_local,
+            between_tokens=settings.timeout_between_tokens,
+            total=settings.timeout_total,
+        ),
+    )
+
+
+def _load_litellm(settings: Settings, *, egress: Egress) -> ChatProvider:
+    from app.providers.litellm_adapter import LiteLLM
+
+    keys = {"anthropic": settings.anthropic_api_key}
+    return LiteLLM(
+        egress=egress, api_keys={name: key.get_secret_value() for name, key in keys.items() if key is not None}
+    )
+
+
+def _fingerprint(settings: Settings, *, policy: DetectionPolicy) -> str:
+    """A digest of the rules that decide where a request may go and which passages it may see."""
+    rules = (policy.fingerprint, settings.cloud_clearance.word, settings.uninspected_label.word, settings.on_denied)
+    return hashlib.sha256("\n".join(rules).encode()).hexdigest()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,1 @@
+"""How well the complexity score tells hard prompts from easy ones, and what routing by it saves."""

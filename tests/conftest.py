@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.canaries import invent_word
+from tests.support.dialects import AnthropicDialect, OllamaDialect, OpenAIDialect
+from tests.support.redis import EXECUTABLE, RedisServer
+from tests.support.upstream import ScriptedUpstream
+
+
+@pytest.fixture
+async def openai_upstream() -> AsyncIterator[ScriptedUpstream]:
+    """An OpenAI-compatible server that answers well until its `script` is set to something else."""
+    async with ScriptedUpstream(OpenAIDialect()) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def ollama_upstream() -> AsyncIterator[ScriptedUpstream]:
+    """An Ollama server that answers well until its `script` is set to something else."""
+    async with ScriptedUpstream(OllamaDialect()) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def anthropic_upstream() -> AsyncIterator[ScriptedUpstream]:
+    """An Anthropic server that answers well until its `script` is set to something else."""
+    async with ScriptedUpstream(AnthropicDialect()) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    """A real, empty Redis of the test's own."""
+    if EXECUTABLE is None:
+        pytest.skip("redis-server is not installed")
+    async with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def canary(request: pytest.FixtureRequest) -> str:
+    """An invented word, the same on every run of the same test and another in every other test."""
+    return invent_word(random.Random(request.node.nodeid))

@@ -1,0 +1,1 @@
+"""What tests share: scripted upstreams, the running service, a real Redis, canaries."""
