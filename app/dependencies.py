@@ -6,9 +6,12 @@ import hashlib
 import hmac
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 
-from app.errors import AuthenticationError, InvalidRequestError
+from app.config import Settings
+from app.errors import AuthenticationError, InvalidRequestError, RateLimitedError
 from app.models import Caller, Label
 from app.wiring import Services
 
@@ -18,33 +21,46 @@ ADMIN = Caller(key_id="admin", admin=True)
 ANYONE = Caller()
 
 
-def get_services(request: Request) -> Services:
-    services: Services = request.app.state.services
+def get_services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
     return services
 
 
-def get_caller(request: Request, services: Annotated[Services, Depends(get_services)]) -> Caller:
+def get_caller(connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]) -> Caller:
     """Who asks; raises `AuthenticationError` without a valid key where one is needed."""
-    settings = services.settings
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if settings.admin_key is not None and scheme.lower() == "bearer":
-        if hmac.compare_digest(_digest(key.strip()), _digest(settings.admin_key.get_secret_value())):
+    return authenticate(bearer_key(connection.headers), settings=services.settings)
+
+
+def bearer_key(headers: Headers) -> str | None:
+    """The key in `Authorization: Bearer KEY`."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
+
+
+def authenticate(key: str | None, *, settings: Settings) -> Caller:
+    """Whose key it is; a wrong one and a missing one raise the same `AuthenticationError` where a key is needed."""
+    if settings.admin_key is not None and key is not None:
+        if hmac.compare_digest(_digest(key), _digest(settings.admin_key.get_secret_value())):
             return ADMIN
-        if settings.protected:
-            raise AuthenticationError
     if settings.protected:
         raise AuthenticationError
     return ANYONE
 
 
-def get_stated_label(request: Request) -> Label | None:
+def get_stated_label(connection: HTTPConnection) -> Label | None:
     """The label in `x-sluice-sensitivity`; a misspelt header or value is refused, never ignored."""
+    return read_stated_label(connection.headers)
+
+
+def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozenset()) -> Label | None:
+    """The strictest label in `x-sluice-sensitivity`; other `x-sluice-*` headers are refused unless `also_known`."""
     stated = None
-    for name, value in request.headers.items():
-        if not name.startswith(HEADER_PREFIX):
+    for name, value in headers.items():
+        if not name.startswith(HEADER_PREFIX) or name in also_known:
             continue
         if name != SENSITIVITY_HEADER:
-            raise InvalidRequestError("An x-sluice-* header is not known; x-sluice-sensitivity is.", param="header")
+            known = ", ".join(sorted({SENSITIVITY_HEADER, *also_known}))
+            raise InvalidRequestError(f"An x-sluice-* header is not known here; these are: {known}.", param="header")
         try:
             label = Label.parse(value.strip())
         except ValueError as error:
@@ -53,11 +69,14 @@ def get_stated_label(request: Request) -> Label | None:
     return stated
 
 
-def limit_rate(request: Request, response: Response, services: Annotated[Services, Depends(get_services)]) -> None:
-    """Count the request against its address; raises `RateLimitedError`."""
-    allowance = services.edge_limit.admit(request)
-    if allowance is not None:
-        request.state.limit_headers = allowance.headers
+def limit_rate(connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]) -> None:
+    """Count the request against its address; raises `RateLimitedError`. Either way the answer says what is left."""
+    allowance = services.edge_limit.admit(connection)
+    if allowance is None:
+        return
+    connection.state.limit_headers = allowance.headers
+    if not allowance.admitted:
+        raise RateLimitedError(retry_after=allowance.reset)
 
 
 def _digest(key: str) -> bytes:

@@ -17,6 +17,9 @@ from app.utils.logging import REQUEST_ID
 # A caller's own request id is kept only in this shape, so that it can carry no text into logs.
 REQUEST_ID_SHAPE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII)
 
+# A refused handshake of a WebSocket is an HTTP response too.
+RESPONSE_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+
 
 class Edge:
     """Pure ASGI, so that disconnects reach the answers and a request costs no wrapper objects.
@@ -38,10 +41,12 @@ class Edge:
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID_SHAPE.fullmatch(given) else self._make_id()
         REQUEST_ID.set(request_id)
+        state = scope.setdefault("state", {})
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+            if message["type"] in RESPONSE_STARTS:
+                own = {"x-request-id": request_id, **state.get("limit_headers", {})}
+                MutableHeaders(scope=message).update(own)
             await send(message)
 
         if self._guarded and _foreign(headers):

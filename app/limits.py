@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from limits import RateLimitItemPerMinute
 from slowapi import Limiter
 from slowapi.util import get_remote_address
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
-from app.errors import RateLimitedError
+# Clients over a Unix socket have none, and share one.
+NO_ADDRESS = "local"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
     """What is left of a limit; `reset` is in seconds from now."""
 
+    admitted: bool
     limit: int
     remaining: int
     reset: int
@@ -41,14 +43,12 @@ class EdgeLimit:
         self._item = RateLimitItemPerMinute(per_minute) if per_minute else None
         self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window")
 
-    def admit(self, request: Request) -> Allowance | None:
-        """Count the request; raises `RateLimitedError` if it is one too many."""
+    def admit(self, connection: HTTPConnection) -> Allowance | None:
+        """Count the request; `None` if there is no limit."""
         if self._item is None:
             return None
-        address = get_remote_address(request)
+        address = connection.client.host if connection.client else NO_ADDRESS
         admitted = self._limiter.limiter.hit(self._item, address)
         stats = self._limiter.limiter.get_window_stats(self._item, address)
         wait = max(1, math.ceil(stats.reset_time - time.time()))
-        if not admitted:
-            raise RateLimitedError(retry_after=wait)
-        return Allowance(limit=self._item.amount, remaining=stats.remaining, reset=wait)
+        return Allowance(admitted=admitted, limit=self._item.amount, remaining=stats.remaining, reset=wait)

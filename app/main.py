@@ -79,17 +79,17 @@ def _handle_errors(app: FastAPI) -> None:
     """Every failure leaves in the one envelope."""
 
     @app.exception_handler(SluiceError)
-    async def on_sluice_error(_request: Request, error: SluiceError) -> Response:
-        return error_response(error)
+    async def on_sluice_error(request: Request, error: SluiceError) -> Response:
+        return error_response(error, path=request.scope["path"])
 
     @app.exception_handler(RequestValidationError)
-    async def on_validation_error(_request: Request, error: RequestValidationError) -> Response:
-        return error_response(describe(error.errors()))
+    async def on_validation_error(request: Request, error: RequestValidationError) -> Response:
+        return error_response(describe(error.errors()), path=request.scope["path"])
 
     @app.exception_handler(HTTPException)
-    async def on_http_exception(_request: Request, error: HTTPException) -> Response:
+    async def on_http_exception(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, SluiceError):  # raised while FastAPI was reading the body
-            return error_response(error.__cause__)
+            return error_response(error.__cause__, path=request.scope["path"])
         known = {404: NotFoundError, 405: MethodNotAllowedError}
         return error_response(known.get(error.status_code, MalformedBodyError)())
 

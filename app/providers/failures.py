@@ -75,7 +75,7 @@ BY_STATUS: Mapping[int, ErrorClass] = {
     529: UpstreamUnavailableError,
 }
 
-# vLLM, OpenRouter, Ollama and others have no code for a prompt that is too long, only these words.
+# vLLM, OpenRouter, Ollama, Anthropic and others have no codes for these two, only words.
 CONTEXT_LENGTH_WORDS = (
     "available context size",
     "context length",
@@ -84,7 +84,14 @@ CONTEXT_LENGTH_WORDS = (
     "prompt too long",
     "too many tokens",
 )
-MAY_BE_CONTEXT_LENGTH = frozenset({None, 400, 422, 500})
+CONTENT_FILTER_WORDS = (
+    "content filtering policy",
+    "content management policy",
+    "content_filter",
+    "content_policy_violation",
+)
+# Elsewhere the status says more than the text.
+TOLD_BY_WORDS = frozenset({None, 400, 422, 500})
 
 LONGEST_WAIT = 24 * 3600.0
 
@@ -97,11 +104,19 @@ def failure(
     named = next((BY_CODE[word] for word in words if word in BY_CODE), None)
     if named is not None:
         return named(retry_after=retry_after)
-    if status in MAY_BE_CONTEXT_LENGTH and any(phrase in message.lower() for phrase in CONTEXT_LENGTH_WORDS):
-        return ContextLengthError()
+    if status in TOLD_BY_WORDS and (told := _told_by(message.lower())) is not None:
+        return told()
     if status is None:
         return next((BY_TYPE[word] for word in words if word in BY_TYPE), UpstreamError)()
     return _by_status(status)(retry_after=retry_after)
+
+
+def _told_by(message: str) -> ErrorClass | None:
+    if any(words in message for words in CONTEXT_LENGTH_WORDS):
+        return ContextLengthError
+    if any(words in message for words in CONTENT_FILTER_WORDS):
+        return ContentFilterError
+    return None
 
 
 def _by_status(status: int) -> ErrorClass:
@@ -126,6 +141,6 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
 def _seconds_until(date: str, *, now: datetime) -> float:
     try:
         moment = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()

@@ -146,8 +146,8 @@ class ChatBody(Strict):
             stream=stream,
             session_id=self.session_id,
             user_id=self.user_id,
-            documents=_scope(self.documents),
-            cache=_cache_use(self.cache),
+            documents=scope_of(self.documents),
+            cache=cache_use(self.cache),
         )
 
     def _messages(self) -> tuple[Message, ...]:
@@ -156,13 +156,13 @@ class ChatBody(Strict):
         return (Message.of("user", self.message or self.content or ""),)
 
 
-def _scope(documents: bool | DocumentsBody) -> RetrievalScope | None:
+def scope_of(documents: bool | DocumentsBody) -> RetrievalScope | None:
     if isinstance(documents, bool):
         return RetrievalScope() if documents else None
     return documents.to_scope()
 
 
-def _cache_use(cache: bool | CacheBody) -> CacheUse:
+def cache_use(cache: bool | CacheBody) -> CacheUse:
     if isinstance(cache, bool):
         return CacheUse(read=cache, write=cache)
     return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl)

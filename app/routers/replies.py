@@ -58,13 +58,15 @@ def error_body(error: SluiceError) -> dict[str, Any]:
     return {"error": {"message": error.detail, "type": error.type, "param": error.param, "code": error.code}}
 
 
-def error_response(error: SluiceError) -> Response:
+def error_response(error: SluiceError, *, path: str = "") -> Response:
+    """The error as an answer. What cannot be understood is 400 under `/v1`, as OpenAI has it, and 422 elsewhere."""
+    status = 400 if error.status == 422 and path.startswith("/v1/") else error.status  # noqa: PLR2004  (see above)
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     elif error.status == 503:
         headers["retry-after"] = "1"
-    return json_response(error_body(error), status=error.status, headers=headers)
+    return json_response(error_body(error), status=status, headers=headers)
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -81,17 +83,17 @@ class WholeReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def write() -> None:
-            await (await self._reply())(scope, receive, send)
+            await (await self._reply(path=scope["path"]))(scope, receive, send)
 
         await _until_left(write(), receive=receive, beat=None)
 
-    async def _reply(self) -> Response:
+    async def _reply(self, *, path: str) -> Response:
         try:
             answer = await _fold(self._events)
         except SluiceError as error:
-            return error_response(error)
+            return error_response(error, path=path)
         return Response(
-            self._surface.whole(answer), media_type="application/json", headers=_answer_headers(answer.started)
+            self._surface.whole(answer), media_type="application/json", headers=answer_headers(answer.started)
         )
 
 
@@ -114,7 +116,7 @@ class StreamReply(Response):
             async with aclosing(self._events) as events:
                 async for event in events:
                     if isinstance(event, Started):
-                        stream.headers.update(_answer_headers(event))
+                        stream.headers.update(answer_headers(event))
                     if piece := self._surface.piece(event):
                         await stream.write(piece)
             await stream.write(self._surface.end(), last=True)
@@ -128,7 +130,7 @@ class StreamReply(Response):
         if stream.begun:
             await stream.write(self._surface.failure(error), last=True)
         else:
-            await error_response(error)(scope, receive, stream.send)
+            await error_response(error, path=scope["path"])(scope, receive, stream.send)
 
 
 class _Stream:
@@ -199,7 +201,8 @@ async def _fold(events: Events) -> Answer:
     return Answer(started=started, draft=draft, finished=finished)
 
 
-def _answer_headers(started: Started) -> dict[str, str]:
+def answer_headers(started: Started) -> dict[str, str]:
+    """What every answer says of itself in its head."""
     return {
         "x-sluice-model": started.model,
         "x-sluice-label": started.route.label.word,

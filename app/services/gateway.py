@@ -277,7 +277,7 @@ def _settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnsw
         finish_reasons=draft.finish_reasons,
         usage=usage,
         cost=cost_of(usage, model=work.view.find(model)),
-        citations=cite(work.prompt.passages),
+        citations=cite(work.prompt.passages, text=draft.choices[0].text, quotes_only=model == work.view.builtin.id),
         route=route,
     )
 

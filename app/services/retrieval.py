@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.models import Caller, Dispatch, Label, Passage, RetrievalScope
 from app.protocols import DocumentStore, EmbeddingModel, VectorIndex
-from app.services.vector_store import nearest
+from app.services.vector_store import nearest, space_name
 
 # Hits without a live row drop out, so a few more are fetched than are asked for.
 SPARE_HITS = 10
@@ -46,9 +46,7 @@ class Retrieval:
         Raises `NotClearedError` if the query's label is above the embedding model's clearance.
         """
         scope = query.scope
-        spaces = await self._documents.spaces(
-            tenant=caller.tenant, collection=scope.collection, clearance=caller.clearance
-        )
+        spaces = await self._spaces(scope, caller=caller)
         if not spaces:
             return []
         within = await self._within(scope, caller=caller)
@@ -76,6 +74,23 @@ class Retrieval:
         """Changes whenever what a search of the scope can find changes."""
         number = await self._documents.revision(tenant=caller.tenant, collection=scope.collection)
         return f"{self._embedder.fingerprint}:{number}"
+
+    async def _spaces(self, scope: RetrievalScope, *, caller: Caller) -> list[str]:
+        """The spaces that the caller may read and whose vectors the embedding model in force has made."""
+        readable = {
+            space_name(
+                tenant=caller.tenant,
+                collection=scope.collection,
+                label=label,
+                fingerprint=self._embedder.fingerprint,
+            )
+            for label in Label
+            if label <= caller.clearance
+        }
+        occupied = await self._documents.spaces(
+            tenant=caller.tenant, collection=scope.collection, clearance=caller.clearance
+        )
+        return [space for space in occupied if space in readable]
 
     async def _within(self, scope: RetrievalScope, *, caller: Caller) -> list[str] | None:
         if not scope.filter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -47,7 +48,7 @@ class RedisCache:
         url: str,
         *,
         fallback: CacheStore,
-        monotonic: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
         budget: float = BUDGET_SECONDS,
     ) -> None:
         self._redis = _connect(url)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.egress import Egress
 from app.errors import (
@@ -33,8 +36,9 @@ from app.models import (
     Usage,
 )
 from app.providers.ollama import Ollama, RemoteModelError
+from app.providers.ollama.answer import ChatAnswer
 from app.providers.ollama.facts import ModelFacts, has_cloud_name, read_facts, tagged
-from app.providers.ollama.provider import CONFIRMED_SECONDS
+from app.providers.ollama.inventory import CONFIRMED_SECONDS
 from app.providers.ollama.request import chat_body, needed_window
 from tests.providers.calls import (
     NO_TOOLS,
@@ -70,6 +74,11 @@ from tests.support.dialects.ollama import OllamaDialect, OllamaModel
 from tests.support.ports import free_port
 from tests.support.upstream import ScriptedUpstream
 
+FRAME_KEYS = [
+    "arguments", "capabilities", "content", "details", "done", "done_reason", "error", "eval_count", "family",
+    "function", "general.architecture", "id", "logprobs", "message", "model_info", "name", "parameters", "prompt_eval_count",
+    "remote_host", "remote_model", "template", "thinking", "tool_calls",
+]  # fmt: skip
 LOCAL_FACTS = ModelFacts(remote=False)
 CANARY = "quixotropic-vellichor"
 
@@ -495,6 +504,16 @@ async def test_a_model_that_cannot_be_asked_about_is_cloud_and_sent_nothing_as_a
         assert upstream.completions == []
 
 
+async def test_every_model_of_a_server_at_an_address_that_is_not_local_is_cloud(
+    upstream: ScriptedUpstream, egress: Egress
+) -> None:
+    # 0.0.0.0 reaches this machine and is none of the addresses that count as local.
+    base_url = f"http://0.0.0.0:{upstream.port}"
+    provider = Ollama(base_url=base_url, egress=egress, cloud_clearance=Label.PUBLIC)
+    models = (await provider.probe()).models or ()
+    assert {(model.locality, model.clearance) for model in models} == {(Locality.CLOUD, Label.PUBLIC)}
+
+
 async def test_a_model_is_asked_about_once_and_again_when_that_has_aged(
     upstream: ScriptedUpstream, egress: Egress
 ) -> None:
@@ -562,6 +581,29 @@ async def test_a_server_that_does_not_list_its_models_is_not_reachable(
     upstream.script = lambda _request: behaviour
     status = await provider_at(upstream, egress=egress).probe()
     assert (status.reachable, status.models) == (False, None)
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.floats() | st.sampled_from(["", "stop", "load", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FRAME_KEYS), inner, max_size=5),
+    max_leaves=25,
+)
+ANY_FRAME = st.dictionaries(st.sampled_from(FRAME_KEYS), ANY_JSON, max_size=6)
+
+
+@given(frames=st.lists(ANY_FRAME, max_size=4))
+def test_no_frame_however_odd_raises_anything_but_an_upstream_error(frames: list[dict[str, JSONValue]]) -> None:
+    answer = ChatAnswer(local=True, new_id=lambda: "call_new")
+    with contextlib.suppress(UpstreamError):
+        for frame in frames:
+            list(answer.read(frame))
+            assert not frame.get("remote_host")
+            assert not frame.get("remote_model")
+
+
+@given(shown=ANY_FRAME)
+def test_no_description_however_odd_raises_anything(shown: dict[str, JSONValue]) -> None:
+    assert read_facts(shown).remote == bool(shown.get("remote_host") or shown.get("remote_model"))
 
 
 def test_servers_without_capabilities_are_read_by_their_older_fields() -> None:

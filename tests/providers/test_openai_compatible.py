@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.egress import LONGEST_LINE, Egress
 from app.errors import (
@@ -43,7 +47,9 @@ from app.providers.failures import UpstreamQuotaError, retry_after_seconds
 from app.providers.openai_compatible import Dialect, OpenAICompatible
 from app.providers.openai_compatible.answer import ChatAnswer, read_usage
 from app.providers.openai_compatible.events import EventBuffer
+from app.providers.openai_compatible.listing import read_models
 from app.providers.openai_compatible.request import chat_body
+from app.providers.wire import decode
 from tests.providers.calls import (
     calls_of,
     collect,
@@ -55,6 +61,7 @@ from tests.providers.calls import (
     usages_of,
 )
 from tests.support.answer import Answer, Behaviour
+from tests.support.answer import Dialect as Protocol
 from tests.support.behaviours import (
     Chopped,
     CloseWithoutLastChunk,
@@ -77,7 +84,9 @@ from tests.support.behaviours import (
     ToolCalls,
 )
 from tests.support.dialects.openai import OpenAIDialect
+from tests.support.http import RecordedRequest
 from tests.support.ports import free_port
+from tests.support.steps import Steps, Wait
 from tests.support.upstream import ScriptedUpstream
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -579,7 +588,65 @@ async def test_one_connection_serves_many_complete_answers(upstream: ScriptedUps
     assert upstream.connections == 1
 
 
+@dataclass(frozen=True)
+class SlowEnd:
+    """A whole answer whose last bytes, after everything that means something, wait for the gate."""
+
+    gate: asyncio.Event
+
+    def steps(self, request: RecordedRequest, *, dialect: Protocol) -> Steps:
+        return (*Answer().steps(request, dialect=dialect), Wait(self.gate))
+
+
+@pytest.mark.parametrize(("opens", "connections"), [(True, 1), (False, 2)])
+async def test_the_connection_serves_again_if_the_body_ends_a_moment_after_its_content(
+    upstream: ScriptedUpstream, egress: Egress, opens: bool, connections: int
+) -> None:
+    gate = asyncio.Event()
+    upstream.script = [SlowEnd(gate), Answer()]
+    provider = provider_at(upstream, egress=egress)
+    async for piece in provider.complete(dispatch_to("openai/gpt-4o")):
+        if isinstance(piece, Usage) and opens:
+            gate.set()
+    await collect(provider, dispatch_to("openai/gpt-4o"))
+    assert upstream.connections == connections
+
+
 # Details of the format
+
+
+EVENT_KEYS = [
+    "arguments", "choices", "code", "content", "delta", "error", "finish_reason", "function", "id", "index",
+    "innererror", "logprobs", "message", "metadata", "reasoning", "refusal", "text", "tool_calls", "type", "usage", "prompt_tokens",
+    "completion_tokens", "total_tokens", "data", "pricing", "prompt", "completion", "architecture", "context_length",
+]  # fmt: skip
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 600) | st.floats() | st.sampled_from(["", "stop", "error", "1e999"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(EVENT_KEYS), inner, max_size=5),
+    max_leaves=25,
+)
+ANY_EVENT = st.dictionaries(st.sampled_from(EVENT_KEYS), ANY_JSON, max_size=6)
+
+
+@given(events=st.lists(ANY_EVENT, max_size=4))
+def test_no_event_however_odd_raises_anything_but_an_upstream_error(events: list[dict[str, JSONValue]]) -> None:
+    answer = ChatAnswer(choices=1)
+    with contextlib.suppress(UpstreamError):
+        for event in events:
+            assert all(isinstance(delta, Delta) for delta in answer.read(event))
+        assert any(isinstance(piece, Stop) for piece in answer.end())
+
+
+@given(listing=ANY_EVENT)
+def test_no_listing_however_odd_raises_anything(listing: dict[str, JSONValue]) -> None:
+    models = read_models(listing, provider="openai", locality=Locality.CLOUD, clearance=Label.INTERNAL)
+    assert all(model.clearance is Label.INTERNAL for model in models)
+
+
+@given(data=st.binary(max_size=300))
+def test_no_bytes_however_odd_decode_to_anything_but_an_object(data: bytes) -> None:
+    with contextlib.suppress(UpstreamBrokenError):
+        assert isinstance(decode(data), dict)
 
 
 def test_data_of_several_lines_is_one_event_and_other_fields_are_none() -> None:

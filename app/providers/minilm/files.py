@@ -21,7 +21,7 @@ GRAPH = "graph.onnx"
 # Raised with every change to the graph or to how a text becomes tokens: vectors of two versions do not mix.
 VERSION = 1
 
-# The digests of the files in huggingface.co/sentence-transformers/all-MiniLM-L6-v2, as its file pages list them.
+# The digests of the files of huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import orjson
 
+from app.egress import Response
 from app.errors import UpstreamBrokenError, UpstreamError
 from app.models import Delta, FinishReason, JSONValue, Piece, Stop, ToolCallDelta, Usage
 from app.providers.failures import failure
-from app.providers.wire import JSONObject, count_at, object_at, objects_at, text_at
+from app.providers.wire import JSONObject, count_at, decode, object_at, objects_at, text_at
 
 # Old servers give no reason for the ordinary end.
 DONE_REASONS: Mapping[str, FinishReason] = {"": "stop", "stop": "stop", "length": "length"}
@@ -71,6 +72,15 @@ class ChatAnswer:
                 arguments=orjson.dumps(object_at(function, "arguments")).decode(),
             )
             self._calls += 1
+
+
+async def read_failure(response: Response) -> UpstreamError:
+    """The error that a response with an error status stands for."""
+    try:
+        message = text_at(decode(await response.body()), "error")
+    except UpstreamError:
+        message = ""
+    return failure(status=response.status, message=message)
 
 
 def _logprobs(tokens: JSONValue) -> JSONValue:

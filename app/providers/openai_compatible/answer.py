@@ -8,7 +8,7 @@ import orjson
 
 from app.errors import UpstreamBrokenError, UpstreamError
 from app.models import Delta, FinishReason, JSONValue, Piece, Stop, ToolCallDelta, Usage
-from app.providers.failures import failure
+from app.providers.openai_compatible.failure import reported_failure
 from app.providers.wire import JSONObject, count_at, object_at, objects_at, text_at
 
 # The words of OpenAI, and what others say for the same. A reason that is not known may hide a cut answer, so it is
@@ -27,20 +27,6 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 THINKING_FIELDS = ("reasoning_content", "reasoning")
-
-
-def reported_failure(body: JSONObject, *, status: int | None, retry_after: float | None = None) -> UpstreamError:
-    """The error that an error body, or an error object inside an answer, reports."""
-    error = body.get("error", body)
-    report: JSONObject = error if isinstance(error, dict) else {"message": error}
-    code = report.get("code")
-    if status is None and isinstance(code, int) and not isinstance(code, bool):
-        status = code
-    codes = [text_at(report, "code"), text_at(report, "type"), text_at(object_at(report, "innererror"), "code")]
-    if object_at(report, "metadata").keys() & {"flagged_input", "reasons"}:
-        # OpenRouter's way of saying that a moderation model flagged the prompt.
-        codes.append("content_filter")
-    return failure(status=status, codes=codes, message=text_at(report, "message"), retry_after=retry_after)
 
 
 class ChatAnswer:

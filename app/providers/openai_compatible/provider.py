@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from app.egress import Egress, Request, Response
-from app.errors import UpstreamBrokenError, UpstreamError
+from app.errors import UpstreamBrokenError
 from app.models import Dispatch, Label, Locality, Piece, Prompt
 from app.protocols import Clock, ProviderStatus
-from app.providers.failures import retry_after_seconds
-from app.providers.openai_compatible.answer import ChatAnswer, reported_failure
+from app.providers.openai_compatible.answer import ChatAnswer
 from app.providers.openai_compatible.events import EventBuffer
+from app.providers.openai_compatible.failure import read_failure
 from app.providers.openai_compatible.listing import read_models
 from app.providers.openai_compatible.request import Dialect, chat_body
 from app.providers.wire import JSONObject, decode, encode
@@ -60,7 +60,7 @@ class OpenAICompatible:
         request = Request(url=f"{self._base_url}/chat/completions", body=encode(body), headers=self._headers)
         async with self._egress.send(dispatch, request) as response:
             if response.status != HTTPStatus.OK:
-                raise await self.read_failure(response)
+                raise await read_failure(response, now=self._clock())
             answer = ChatAnswer(choices=prompt.sampling.n or 1)
             async for event in _events(response, stream=prompt.stream):
                 for delta in answer.read(event):
@@ -85,15 +85,6 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         """Nothing to do: the connections are the egress's."""
-
-    async def read_failure(self, response: Response) -> UpstreamError:
-        """The error that a response with an error status stands for."""
-        retry_after = retry_after_seconds(response.headers.get("Retry-After"), now=self._clock())
-        try:
-            body = decode(await response.body())
-        except UpstreamError:
-            body = {}
-        return reported_failure(body, status=response.status, retry_after=retry_after)
 
 
 async def _events(response: Response, *, stream: bool) -> AsyncIterator[JSONObject]:

@@ -24,13 +24,13 @@ _MILITARY = re.compile(
 _BOX = re.compile(
     r"(?:P\.? ?O\.? ?Box|Postfach|Apartado(?: de Correos)?|Casella Postale|Boite Postale|Postbus|Postboks) \d{1,6}(?!\d)"
 )
-# Germanic and Nordic: the kind of street ends the word, the number follows. Finnish and Hungarian: likewise.
+# Germanic, Nordic, Finnish: the kind of street ends the word, the number follows.
+_STREET_ENDINGS = (
+    "stra\u00dfe", "strasse", "str", "weg", "platz", "allee", "gasse", "damm", "ufer", "chaussee", "steig", "markt", "straat", "laan", "plein",
+    "gracht", "kade", "singel", "gatan", "vagen", "veien", "vegen", "vej", "gade", "gata", "katu", "kuja", "stigen", "torget", "utca",
+)  # fmt: skip
 _GERMANIC = re.compile(
-    r"(?<![\w])(?:[A-Z][\w.-]{1,30}[ -]){0,3}[A-Z]?[\w-]{2,30}(?:stra\u00dfe|strasse|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee|straat|laan|plein|gracht|kade"
-    r"|gatan|vagen|veien|vej|gade|gate|gata|katu|tie|stig|alle|utca|utja)\s\d{1,4} ?[a-zA-Z]?(?![\w%]|[.,]\d)"
-)
-_GERMANIC_APART = re.compile(
-    r"(?<!\w)(?:[A-Z][\w.-]{1,30} ){1,3}(?:Stra\u00dfe|Strasse|Str\.|Weg|Platz|Allee|Gasse|Ring|Damm|Ufer|utca|ut|ter|gade|gate) \d{1,4} ?[a-z]?(?![\w%]|[.,]\d)"
+    rf"(?<!\w)(?:[A-Z][\w.-]{{1,30}}[ -]){{0,3}}[\w-]{{0,30}}(?i:{'|'.join(_STREET_ENDINGS)})\.? (?!(?:19|20)\d\d(?!\d))\d{{1,4}} ?[a-zA-Z]?(?![\w%]|[.,]\d)"
 )
 _FRENCH = re.compile(
     r"(?<![\w.])\d{1,4}(?: ?(?:bis|ter|[A-D]))?,? (?:rue|avenue|boulevard|bd|av\.|place|chemin|impasse|allee|quai|route|cours|square|passage) (?:de |du |des |de la |de l'|d'|la |le |les )?[A-Z][\w'-]+",
@@ -57,18 +57,27 @@ _POSTCODE_WORDS = Vocabulary(
 )
 _CODE_AND_TOWN = re.compile(r"(?<![\w.,$-])(?:[A-Z]{1,2}-)?\d{4,5} [A-Z][a-z]{2,20}(?:[ -][A-Z][a-z]{1,20}){0,2}(?!\w)")
 _STREET_WORDS = frozenset(
-    "street st avenue ave road rd boulevard blvd drive dr lane ln court ct terrace circle cir parkway pkwy highway hwy crescent close gardens square sq grove mews walk way place pl".split()
+    "street st avenue ave road rd boulevard blvd drive dr lane ln court ct terrace circle cir parkway pkwy highway hwy"
+    " crescent close gardens square sq grove mews walk way place pl".split()
+)
+_FRENCH_WORDS = frozenset(
+    "rue avenue boulevard bd av place chemin impasse allee quai route cours square passage".split()
+)
+_ROMANCE_WORDS = frozenset(
+    "calle c avda avenida av plaza paseo camino carrer via viale piazza corso vicolo largo rua travessa praca alameda"
+    " ul ulica al aleja os strada bulevardul calea ulice nam".split()
+)
+_BOX_WORDS = frozenset("box postfach apartado casella boite postbus postboks".split())
+_MILITARY_WORDS = frozenset({"apo", "fpo", "dpo"})
+_UNIT_WORDS = frozenset({"apt", "apartment", "suite", "unit"})
+_NUMBERED_UNIT = re.compile(
+    rf"(?<![\w.$])(?:\d{{1,6}},? (?:{_NAME},? ){{0,4}}|(?:{_NAME} ){{1,4}}\d{{1,5}},?\s{{1,3}})(?:{_NAME} ){{0,2}}(?:Apt|Apartment|Suite|Ste|Unit)\.? ?#?\d{{1,5}}(?!\w)"
 )
 
 
 def find_postal_addresses(view: View) -> Iterator[Span]:
     """Streets with a number, towns with a code, boxes; bare postcodes only beside a word of address."""
-    patterns = [_US_TOWN, _MILITARY, _BOX, _GERMANIC, _GERMANIC_APART, _FRENCH, _ROMANCE]
-    if not view.words.isdisjoint(_STREET_WORDS):
-        patterns.append(_US_STREET)
-    if not view.text.isascii():
-        patterns += [_SLAVIC, _CHINESE]
-    for pattern in patterns:
+    for pattern in _patterns(view):
         for match in pattern.finditer(view.text):
             yield Span(Kind.POSTAL_ADDRESS, match.start(), match.end())
     if _POSTCODE_WORDS.occurs(view):
@@ -76,3 +85,27 @@ def find_postal_addresses(view: View) -> Iterator[Span]:
             for match in pattern.finditer(view.text):
                 if _POSTCODE_WORDS.near(view, match.start(), match.end(), before=60):
                     yield Span(Kind.POSTAL_ADDRESS, match.start(), match.end())
+
+
+def _patterns(view: View) -> Iterator[re.Pattern[str]]:
+    """The patterns for which the text has a word."""
+    for words, pattern in _BY_WORD:
+        if not words.isdisjoint(view.words):
+            yield pattern
+    if any(word.endswith(_STREET_ENDINGS) for word in view.words):
+        yield _GERMANIC
+    if any(end - start >= 5 for start, end in view.digit_runs):
+        yield _US_TOWN
+    if not view.text.isascii():
+        yield _SLAVIC
+        yield _CHINESE
+
+
+_BY_WORD = (
+    (_STREET_WORDS, _US_STREET),
+    (_FRENCH_WORDS, _FRENCH),
+    (_ROMANCE_WORDS, _ROMANCE),
+    (_BOX_WORDS, _BOX),
+    (_MILITARY_WORDS, _MILITARY),
+    (_UNIT_WORDS, _NUMBERED_UNIT),
+)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from app.services.detectors.checksums import ean, luhn
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.numbers import Group, Number, follows_product_word, numbers
+from app.services.detectors.numbers import Group, Number
+from app.services.detectors.products import follows_product_word
 from app.services.detectors.vocabulary import Vocabulary
 
 CARD_WORDS = Vocabulary(
@@ -46,13 +47,15 @@ _WRAPPED = re.compile(
 )
 _PLAIN_SEPARATORS = frozenset("-._/")
 _LONGEST_LIST = 8
+_SHORTEST, _LONGEST = 12, 19
 
 
 def find_cards(view: View) -> Iterator[Span]:
     """Cards in digits alone or as they are printed; other groupings, and lengths shared with products, beside a card word."""
-    for number in numbers(view, shortest=12):
-        yield from _cards_in(view, number)
-    for match in _WRAPPED.finditer(view.text):
+    for number in view.numbers:
+        if len(number.digits) >= _SHORTEST:
+            yield from _cards_in(view, number)
+    for match in _WRAPPED.finditer(view.text) if "\n" in view.text and view.digit_runs else ():
         digits = re.sub(r"\D", "", match.group())
         if len(digits) >= 14 and is_card(digits, named=False):
             yield Span(Kind.PAYMENT_CARD, match.start(), match.end())
@@ -60,17 +63,37 @@ def find_cards(view: View) -> Iterator[Span]:
 
 def _cards_in(view: View, number: Number) -> Iterator[Span]:
     named = CARD_WORDS.near(view, number.start, number.end, before=60)
-    if not named and (number.is_part_of_word or follows_product_word(view, number.start)):
+    if number.touches_after or (number.touches_before and not named):
+        return
+    if not named and follows_product_word(view, number.start):
+        return
+    if len(number.groups) > _LONGEST_LIST and len(number.digits) > _LONGEST:
+        yield from _cards_in_list(number, named=named)
         return
     tidy = len(number.separators) <= 1 and number.separators <= _PLAIN_SEPARATORS
-    listed = len(number.groups) > _LONGEST_LIST and len(number.digits) > 19
     position = 0
     while position < len(number.groups):
-        rest = number.groups[position : position + 19]
-        length = _longest_card(rest, whole=len(number.groups), tidy=tidy and not listed, named=named)
+        rest = number.groups[position : position + _LONGEST]
+        length = _longest_card(rest, whole=len(number.groups), tidy=tidy, named=named)
         if length:
             yield Span(Kind.PAYMENT_CARD, rest[0].start, rest[length - 1].end)
         position += length or 1
+
+
+def _cards_in_list(number: Number, *, named: bool) -> Iterator[Span]:
+    """A long list of numbers holds a card only in one group, or beside a card word in groups of four."""
+    position = 0
+    while position < len(number.groups):
+        group = number.groups[position]
+        if len(group.digits) >= _SHORTEST and len(group.digits) <= _LONGEST and is_card(group.digits, named=named):
+            yield Span(Kind.PAYMENT_CARD, group.start, group.end)
+        fours = number.groups[position : position + 4] if named and len(group.digits) == 4 else ()
+        if [len(four.digits) for four in fours] == [4, 4, 4, 4] and is_card(
+            "".join(f.digits for f in fours), named=False
+        ):
+            yield Span(Kind.PAYMENT_CARD, group.start, fours[-1].end)
+            position += 3
+        position += 1
 
 
 def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: bool) -> int:
@@ -80,16 +103,16 @@ def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: b
     for count, group in enumerate(groups, start=1):
         digits += group.digits
         shape += f"{len(group.digits)},"
-        if len(digits) > 19:
+        if len(digits) > _LONGEST:
             break
         printed = count == 1 or (tidy and (count == whole or _PRINTED.fullmatch(shape) is not None))
-        if len(digits) >= 12 and (printed or named) and is_card(digits, named=named):
+        if len(digits) >= _SHORTEST and (printed or named) and is_card(digits, named=named):
             longest = count
     return longest
 
 
 def is_card(digits: str, *, named: bool) -> bool:
-    """Whether the digits are a card. Lengths that product codes share count as one of those unless `named`."""
-    if _ISSUED.fullmatch(digits) is None or not luhn(digits) or len(set(digits)) == 1:
+    """Whether 12 to 19 digits are a card. A card word beside them stands for the issuer's range, and rules out a product code."""
+    if not luhn(digits) or len(set(digits)) == 1:
         return False
-    return named or not (len(digits) in {12, 13, 14} and ean(digits))
+    return named or (_ISSUED.fullmatch(digits) is not None and not (len(digits) in {12, 13, 14} and ean(digits)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.services.detectors import checksums
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.numbers import follows_product_word
+from app.services.detectors.products import follows_product_word
 from app.services.detectors.vocabulary import Vocabulary
 
 Check = Callable[[str], bool]
@@ -45,7 +45,6 @@ _HETU_CHARACTERS = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 _FISCAL_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23),
     strict=True))  # fmt: skip
-_BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _digits(code: str) -> str:
@@ -71,8 +70,9 @@ def _fiscal_code(code: str) -> bool:
 
 def _hetu(code: str) -> bool:
     """Finland's personal identity code: the nine digits modulo 31."""
-    day, month = int(code[0:2]), int(code[2:4])
-    return 1 <= day <= 31 and 1 <= month <= 12 and _HETU_CHARACTERS[int(code[:6] + code[7:10]) % 31] == code[10]
+    century = 1800 if code[6] == "+" else 2000 if code[6] in "ABCDEF" else 1900
+    dated = checksums.is_date(year=century + int(code[4:6]), month=int(code[2:4]), day=int(code[:2]))
+    return dated and _HETU_CHARACTERS[int(code[:6] + code[7:10]) % 31] == code[10]
 
 
 def _nric(code: str) -> bool:
@@ -106,9 +106,8 @@ def _german_health(code: str) -> bool:
 
 
 def _gstin(code: str) -> bool:
-    """India's GSTIN: base 36, weights 1 and 2, cross sums in base 36."""
-    total = sum(sum(divmod(_BASE36.index(c) * (1 + i % 2), 36)) for i, c in enumerate(code[:14]))
-    return _BASE36[-total % 36] == code[14]
+    """India's GSTIN: it begins with the number of a state and is told by its form; many in use fail the published check."""
+    return 1 <= int(code[:2]) <= 37 or code[:2] in {"97", "99"}
 
 
 def _curp(code: str) -> bool:
@@ -196,9 +195,9 @@ _FORMS = (
     _form(Kind.PASSPORT, r"[CFGHJKLMNPRTVWXYZ][0-9CFGHJKLMNPRTVWXYZ]{7,8}\d", _german_document),
     _form(Kind.INSURANCE_ID, r"\d{8}[A-Z]\d{3}", _german_pension),
     _form(Kind.INSURANCE_ID, r"[A-Z]\d{9}", _german_health),
-    _form(Kind.NATIONAL_ID, r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]", _any),
+    _form(Kind.NATIONAL_ID, r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]", _any),
     _form(Kind.NATIONAL_ID, r"[A-Z]{3}[HP][A-Z]\d{4}[A-Z]", _any),
-    _form(Kind.NATIONAL_ID, r"[0-3]\d[A-Z]{5}\d{4}[A-Z][1-9A-Z]Z[0-9A-Z]", _gstin),
+    _form(Kind.NATIONAL_ID, r"\d\d[A-Z]{5}\d{4}[A-Z][1-9A-Z]Z?[0-9A-Z]", _gstin),
     _form(Kind.NATIONAL_ID, r"[A-Z][AEIOUX][A-Z]{2}\d{6}[HMX][A-Z]{2}[B-DF-HJ-NP-TV-Z]{3}[A-Z0-9]\d", _curp),
     _form(Kind.NATIONAL_ID, r"[1-9]\d{5}(?:19|20)\d{2}[01]\d[0-3]\d{4}[\dX]", _resident_id),
     _form(Kind.NATIONAL_ID, r"\d{2}[01]\d[0-3]\d-[1-8]\d{6}", _resident_registration),
@@ -232,15 +231,16 @@ def _kind_of(code: str) -> Kind | None:
 
 def find_spaced_codes(view: View) -> Iterator[Span]:
     """Separated US social security numbers and ITINs, spaced British and French numbers."""
-    for match in _SEPARATED_SSN.finditer(view.text):
-        if is_ssn(match.group(1) + match.group(3) + match.group(4)):
-            yield Span(Kind.NATIONAL_ID, match.start(), match.end())
-    for match in _SPACED_NINO.finditer(view.lower):
-        if _kind_of(match.group().upper().replace(" ", "")) is not None:
-            yield Span(Kind.NATIONAL_ID, match.start(), match.end())
-    for match in _SPACED_NIR.finditer(view.text):
-        if _nir(match.group()):
-            yield Span(Kind.NATIONAL_ID, match.start(), match.end())
+    for start, end in view.digit_runs:
+        for match in _SEPARATED_SSN.finditer(view.text, start, end + 1):
+            if is_ssn(match.group(1) + match.group(3) + match.group(4)):
+                yield Span(Kind.NATIONAL_ID, match.start(), match.end())
+        nino = _SPACED_NINO.match(view.lower, max(0, start - 3)) or _SPACED_NINO.match(view.lower, max(0, start - 2))
+        if nino is not None and _kind_of(nino.group().upper().replace(" ", "")) is not None:
+            yield Span(Kind.NATIONAL_ID, nino.start(), nino.end())
+        nir = _SPACED_NIR.match(view.text, start)
+        if nir is not None and _nir(nir.group()):
+            yield Span(Kind.NATIONAL_ID, nir.start(), nir.end())
 
 
 def is_ssn(digits: str) -> bool:
@@ -278,10 +278,11 @@ def _end_of_iban(text: str, start: int, length: int) -> int | None:
 
 def find_wallets(view: View) -> Iterator[Span]:
     """Bitcoin addresses by their check, Ethereum addresses beside a word that says so."""
-    for match in _BITCOIN.finditer(view.text):
-        prefix, data = match.groups()
-        if checksums.bech32(prefix, data) if prefix else checksums.base58check(match.group()):
-            yield Span(Kind.CRYPTO_WALLET, match.start(), match.end())
+    for start, end in view.long_tokens:
+        for match in _BITCOIN.finditer(view.text, start, end):
+            prefix, data = match.groups()
+            if checksums.bech32(prefix, data) if prefix else checksums.base58check(match.group()):
+                yield Span(Kind.CRYPTO_WALLET, match.start(), match.end())
     if _WALLET_WORDS.occurs(view):
         for match in _ETHEREUM.finditer(view.text):
             if _WALLET_WORDS.near(view, match.start(), match.end()):

@@ -43,9 +43,8 @@ _CONFIDENTIAL = Vocabulary(
     "секретно, совершенно секретно, не для распространения, адвокатская тайна, конфіденційно, цілком таємно, поверително, gizlidir, çok gizli, ticari sır, kurum içi gizli",
     # Chinese, Japanese, Korean
     "机密, 绝密, 严格保密, 请保密, 保密文件, 保密协议, 商业秘密, 商业机密, 秘密文件, 不得外传, 严禁外传, 请勿外传, 请勿转发, 不得泄露, 律师客户特权, 未公开财报, 内幕信息, 機密, 極秘, 商業機密",
-    "社外秘, 部外秘, 機密情報, 取扱注意, マル秘",
+    "社外秘, 部外秘, 機密情報, 取扱注意, マル秘, 대외비, 기밀, 극비, 사외비",
 )
-_KOREAN = re.compile("\u1103|\ub300\uc678\ube44|\uae30\ubc00|\uadf9\ube44")
 _INTERNAL = Vocabulary(
     "internal only, internal-only, internal use, internal use only, for internal use, company internal, internal document, internal memo, internal draft, not for external, employees only",
     "staff only, team only, company only, internal distribution, internal eyes, nur für den internen gebrauch, nur intern, nur zur internen verwendung, interner gebrauch, nur für internen gebrauch",
@@ -90,9 +89,6 @@ def find_markings(view: View) -> Iterator[Span]:
                 and _DISCUSSED_AFTER.match(after.removeprefix(" ") if after[:2] == " c" else after) is None
             ):
                 yield Span(kind, start, end)
-    if not view.text.isascii():
-        for match in _KOREAN.finditer(view.text):
-            yield Span(Kind.CONFIDENTIAL_MARKING, match.start(), match.end())
 
 
 def find_internal_names(view: View) -> Iterator[Span]:

@@ -44,6 +44,8 @@ _VERSION_BEFORE = re.compile(
     r"(?:[\d .:=#\"'(@~-]|(?<![a-z])(?:to|from|is|was|number|no|of|v|and|with|than)(?![a-z]))*$"
     r"|[a-z][/@-]v?$|[a-z] v$"
 )
+# What can end in a version word: letters and the signs that may follow them, not the end of a sentence or of an address.
+_LAST_WORDS = re.compile(r"[a-z\u7248\u672c=^~\u00a7][\d .:=#\"'(@~/<>-]{0,30}$")
 _IP_BEFORE = re.compile(
     r"(?:\bip\b|\bips\b|ipv4|address|addr|host|server|ping|client|remote|gateway|dns|connect|//|@|\[)[^\n]{0,30}$"
 )
@@ -54,6 +56,7 @@ _OURS = Vocabulary(
     "our, ours, internal, intranet, prod, production, staging, office, company, corporate, corp, vpn, unser, unsere, unserem, unseren, interner, interne, internen",
     "notre, nos, interne, nuestro, nuestra, interno, interna, nostro, nostra, nosso, nossa, ons, onze, nasz, nasza, vår, vores, 我们, 内部, 公司",
 )
+_HOST_ENDINGS = frozenset({"internal", "intranet", "corp", "lan", "intra", "local", "localdomain", "arpa", "private"})
 _HOST = re.compile(
     r"(?<![\w.-])(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,6}(?:internal|intranet|corp|lan|intra|local|localdomain|home\.arpa|private)(?![\w-]|\.\w)"
 )
@@ -94,10 +97,11 @@ def _is_somebodys(address: str) -> bool:
 
 def find_ip_addresses(view: View, *, own: Sequence[Network]) -> Iterator[Span]:
     """Public addresses, and private ones where the text or the operator calls them ours. Versions are none."""
-    for match in _IPV4.finditer(view.text):
-        kind = _kind_of_ipv4(view, match, own=own)
-        if kind is not None:
-            yield Span(kind, match.start(), match.end())
+    for start, end in view.digit_runs:
+        for match in _IPV4.finditer(view.text, start, end + 2) if view.text.count(".", start, end) > 2 else ():
+            kind = _kind_of_ipv4(view, match, own=own)
+            if kind is not None:
+                yield Span(kind, match.start(), match.end())
     if view.text.count(":") > 1:
         for match in _IPV6.finditer(view.lower):
             kind = _kind_of_ipv6(view, match, own=own)
@@ -111,10 +115,16 @@ def _kind_of_ipv4(view: View, match: re.Match[str], *, own: Sequence[Network]) -
     except ValueError:
         return None
     before = view.lower[max(0, match.start() - 40) : match.start()]
-    small = all(octet < 30 for octet in address.packed)
-    if _VERSION_BEFORE.search(before) or (small and not _IP_BEFORE.search(before)):
+    small = max(address.packed) < 30
+    if _is_version(before) or (small and not _IP_BEFORE.search(before)):
         return None
     return _kind_of_address(view, address, match, own=own)
+
+
+def _is_version(before: str) -> bool:
+    """Whether what stands in front of four numbers makes them a version or a section. Prose is told by its last word."""
+    words = _LAST_WORDS.search(before)
+    return words is not None and _VERSION_BEFORE.search(before) is not None
 
 
 def _kind_of_ipv6(view: View, match: re.Match[str], *, own: Sequence[Network]) -> Kind | None:
@@ -132,7 +142,7 @@ def _kind_of_ipv6(view: View, match: re.Match[str], *, own: Sequence[Network]) -
 def _kind_of_address(
     view: View, address: ipaddress.IPv4Address | ipaddress.IPv6Address, match: re.Match[str], *, own: Sequence[Network]
 ) -> Kind | None:
-    if any(address.version == network.version and address in network for network in own):
+    if own and any(address.version == network.version and address in network for network in own):
         return Kind.INTERNAL_ADDRESS
     if address.is_global and not address.is_multicast and not (address.version == 4 and address.is_reserved):
         return Kind.IP_ADDRESS
@@ -166,7 +176,7 @@ def find_mac_addresses(view: View) -> Iterator[Span]:
 
 def find_internal_hosts(view: View, *, own: re.Pattern[str] | None) -> Iterator[Span]:
     """Names under the endings that organisations use inside, and under the operator's own domains."""
-    for match in _HOST.finditer(view.lower):
+    for match in _HOST.finditer(view.lower) if not _HOST_ENDINGS.isdisjoint(view.words) else ():
         if not match.group().endswith("metadata.google.internal"):
             yield Span(Kind.INTERNAL_HOST, match.start(), match.end())
     for match in own.finditer(view.lower) if own is not None else ():

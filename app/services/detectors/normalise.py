@@ -8,6 +8,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from app.services.detectors.numbers import SHORTEST_NUMBER, Number, read_number
+
 # Characters without width: soft hyphen, joiners, direction marks, byte order mark, variation selectors, tags.
 # Accents that stand behind their letter go too: the table below has already taken those that are part of it.
 _INVISIBLE = re.compile(
@@ -20,6 +22,10 @@ _STYLED = (range(0xFF01, 0xFF5F), range(0x1D400, 0x1D800), range(0x2460, 0x2469)
 
 _WORD = re.compile(r"[^\W\d_]+")
 _ASCII_WORD = re.compile(r"[a-z]+")
+# Scripts written without spaces, or with endings on their words.
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+_DIGIT_RUN = re.compile(r"\d(?:[ ]{0,2}[-./()_:\u00b7]{0,2}[ ]{0,2}\d){3,}")
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9_+/=.$:~%-]{16,}")
 
 
 def _plain_characters() -> dict[int, str]:
@@ -94,11 +100,25 @@ class View:
         return frozenset((_ASCII_WORD if self.text.isascii() else _WORD).findall(self.lower))
 
     @cached_property
-    def word_positions(self) -> dict[str, list[int]]:
-        positions: dict[str, list[int]] = {}
-        for match in _WORD.finditer(self.lower):
-            positions.setdefault(match.group(), []).append(match.start())
-        return positions
+    def is_unspaced(self) -> bool:
+        """Whether some of the text is Chinese, Japanese, Korean or Thai."""
+        return not self.text.isascii() and UNSPACED.search(self.text) is not None
+
+    @cached_property
+    def digit_runs(self) -> list[tuple[int, int]]:
+        """Runs of four digits or more, with the spaces and signs that people write between them."""
+        return [match.span() for match in _DIGIT_RUN.finditer(self.text)]
+
+    @cached_property
+    def numbers(self) -> list[Number]:
+        """The runs that have six digits or more, group by group."""
+        runs = (read_number(self.text, start, end) for start, end in self.digit_runs if end - start >= SHORTEST_NUMBER)
+        return [number for number in runs if len(number.digits) >= SHORTEST_NUMBER]
+
+    @cached_property
+    def long_tokens(self) -> list[tuple[int, int]]:
+        """Unbroken runs of 16 characters or more of those that keys, encodings and URLs are made of."""
+        return [match.span() for match in _LONG_TOKEN.finditer(self.text)]
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """A span of this reading as a span of the original text."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.numbers import Number, follows_product_word, numbers
+from app.services.detectors.numbers import Number
+from app.services.detectors.products import follows_product_word
 from app.services.detectors.vocabulary import Vocabulary
 
 _PHONE_WORDS = Vocabulary(
@@ -38,14 +39,17 @@ _NORTH_AMERICAN_SHAPE = re.compile(
 )
 _BRACKETED_SHAPE = re.compile(r"\d{2,4}\) ?\d{3,5}[- ]?\d{3,4}")
 _PAIRS = re.compile(r"0[1-9]([ .-])\d\d(?:\1\d\d){3}")
-_DATE_IN_RUN = re.compile(r"\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|\d{4}[-./]\d{1,2}[-./]\d{1,2}")
+_DATE_IN_RUN = re.compile(
+    r"(?<!\d)(?:(?:0?[1-9]|[12]\d|3[01])([-./])(?:0?[1-9]|1[0-2])\1(?:19|20)?\d\d|(?:0?[1-9]|1[0-2])([-./])(?:[12]\d|3[01])\2(?:19|20)?\d\d"
+    r"|(?:19|20)\d\d([-./])(?:0?[1-9]|1[0-2])\3[0-3]?\d)(?!\d|[-./]\d)"
+)
 _RESERVED = re.compile(r"(?:1?[2-9]\d\d)?55501\d\d")
 _SHORTEST, _LONGEST = 6, 15
 
 
 def find_phones(view: View) -> Iterator[Span]:
     """Telephone numbers; 555-01xx, which the North American plan keeps for fiction, are none."""
-    for number in numbers(view, shortest=_SHORTEST):
+    for number in view.numbers:
         start = _start(view.text, number.start)
         end = _end_of_phone(view, number, start)
         if end is not None and not follows_product_word(view, start):

@@ -41,8 +41,6 @@ _PROVIDER_FORMS = (
 )
 _PROVIDER_KEY = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_PROVIDER_FORMS)})")
 
-# Every form above is one unbroken token of these characters, at least this long.
-_LONG_TOKEN = re.compile(r"[A-Za-z0-9_+/=.$:~%-]{18,}")
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.()-]{0,4000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
     r"|[A-Za-z0-9+/=\s\\]{0,4000})|PuTTY-User-Key-File-\d: ?[\w-]{1,30}"
@@ -62,9 +60,15 @@ _NAMED = re.compile(
     r"(?:\s{0,4}(?P<sign>:=|=>|={1,3}|:|\uff1a)|\s{1,3}(?P<verb>is|was|ist|lautet|est|es|e|jest|to|ar|er|on|set to|\u0434\u043b\u044f)(?=\s)|\s?(?P<shi>\u662f|\u4e3a)|(?P<option>(?<=--password) ))"
     r"\s{0,4}(?P<comparison>==)?(?:f|b|r|str)?(?:(?P<quote>[\"'`\u201c\u2018\u00ab])(?P<quoted>[^\"'`\n\u201d\u2019\u00bb]{4,200})[\"'`\u201d\u2019\u00bb]|(?P<bare>[^\s\"'`,;<>(){}\[\]|]{4,200}))"
 )
-_NAME_HINTS = (
-    "pass", "pwd", "secret", "token", "key", "credential", "bearer", "jwt", "kennwort", "mdp", "contrasena", "clave", "senha", "palavra", "parola",
-    "wachtwoord", "haslo", "losenord", "adgangskode", "salasana", "heslo", "jelszo", "sifre", "schlussel",
+# What each name begins with: the names themselves are tried only where one of these stands.
+_NAME_STARTS = (
+    "pass", "pwd", "kennwort", "mot de passe", "mdp", "contrasena", "clave", "senha", "palavra-passe", "parola", "wachtwoord", "haslo",
+    "losenord", "adgangskode", "salasana", "heslo", "jelszo", "sifre", "secret", "token", "api", "access", "account", "sharedaccess",
+    "private", "auth", "encryption", "signing", "master", "client", "credential", "bearer", "jwt", "schlussel",
+)  # fmt: skip
+_OTHER_NAME_STARTS = (
+    "\u043f\u0430\u0440\u043e\u043b\u044c", "\u03ba\u03c9\u03b4\u03b9\u03ba\u03bf\u03c2", "\u5bc6", "\u53e3\u4ee4", "\u30d1\u30b9\u30ef\u30fc\u30c9",
+    "\ube44\ubc00\ubc88\ud638", "\u79d8\u94a5", "\u4ee4\u724c",
 )  # fmt: skip
 # What follows the name in names of other things: `password_hash`, `token_count`, `secret_name`.
 _OTHER_THING = re.compile(
@@ -125,17 +129,14 @@ def find_private_keys(view: View) -> Iterator[Span]:
 
 def find_provider_keys(view: View) -> Iterator[Span]:
     """Keys and tokens that carry their provider's prefix, and random values beside a word like "secret"."""
-    for token in _LONG_TOKEN.finditer(view.text):
-        known = [
-            match
-            for match in _PROVIDER_KEY.finditer(view.text, token.start(), token.end())
-            if not _is_sample(match.group())
-        ]
+    for start, end in view.long_tokens:
+        matches = _PROVIDER_KEY.finditer(view.text, start, end)
+        known = [match for match in matches if not _is_sample(match.group())]
         for match in known:
             kind = Kind.TOKEN if match.group().startswith(("eyJ", "ya29.", "xox")) else Kind.PROVIDER_KEY
             yield Span(kind, match.start(), match.end())
-        if not known and _is_random_beside_word(view, token):
-            yield Span(Kind.HIGH_ENTROPY, token.start(), token.end())
+        if not known and _is_random_beside_word(view, start, end):
+            yield Span(Kind.HIGH_ENTROPY, start, end)
 
 
 def _is_sample(value: str) -> bool:
@@ -143,11 +144,11 @@ def _is_sample(value: str) -> bool:
     return "EXAMPLE" in upper or "XXXX" in upper or "YOUR" in upper or "PLACEHOLDER" in upper or len(set(value[8:])) < 6
 
 
-def _is_random_beside_word(view: View, token: re.Match[str]) -> bool:
-    value = token.group()
+def _is_random_beside_word(view: View, start: int, end: int) -> bool:
+    value = view.text[start:end]
     if len(value) < 20 or "://" in value or value.count("/") > 3 or not looks_random(value):
         return False
-    before = view.lower[max(0, token.start() - 60) : token.start()]
+    before = view.lower[max(0, start - 60) : start]
     return _CONTEXT.search(before) is not None and _DIGEST_BEFORE.search(before) is None
 
 
@@ -161,11 +162,13 @@ def looks_random(value: str) -> bool:
 
 def find_passwords(view: View) -> Iterator[Span]:
     """Values that a name, a verb or an option calls a password, a key or a token; placeholders and code are none."""
-    if any(hint in view.lower for hint in _NAME_HINTS) or not view.text.isascii():
-        for match in _NAMED.finditer(view.lower):
-            span = _named_value(view, match)
-            if span is not None:
-                yield span
+    end = 0
+    for position in sorted(_name_positions(view)):
+        match = _NAMED.match(view.lower, position) if position >= end else None
+        span = _named_value(view, match) if match is not None else None
+        if span is not None:
+            end = span.end
+            yield span
     for pattern in (_AUTHORIZATION, _COMMAND_USER, _COMMAND_PASSWORD, _PIN, _SIGNATURE):
         for match in pattern.finditer(view.lower) if _may_match(pattern, view) else ():
             value = view.text[match.start("value") : match.end("value")]
@@ -173,6 +176,14 @@ def find_passwords(view: View) -> Iterator[Span]:
                 pattern in {_PIN, _COMMAND_USER, _COMMAND_PASSWORD} or looks_random(value)
             ):
                 yield Span(Kind.PASSWORD, match.start("value"), match.end("value"))
+
+
+def _name_positions(view: View) -> Iterator[int]:
+    for start in _NAME_STARTS if view.text.isascii() else _NAME_STARTS + _OTHER_NAME_STARTS:
+        position = view.lower.find(start)
+        while position >= 0:
+            yield position
+            position = view.lower.find(start, position + len(start))
 
 
 def _may_match(pattern: re.Pattern[str], view: View) -> bool:
@@ -191,7 +202,7 @@ def _named_value(view: View, match: re.Match[str]) -> Span | None:
     value = view.text[start:end]
     if _OTHER_THING.fullmatch(match.group("rest")) or match.group("sign") in {"==", "==="}:
         return None
-    value = value.rstrip(".,:!?") if group == "bare" else value
+    value = value.rstrip(".,:?") if group == "bare" else value
     if _PLACEHOLDER.fullmatch(value) or view.text[end : end + 1] == "(":
         return None
     is_password = match.group("password") is not None

@@ -41,22 +41,21 @@ def load_html(data: bytes) -> ParsedDocument:
     """Sections by heading; the title is the `title` element, else the first heading."""
     charset = _META_CHARSET.search(data[:4096])
     source, warnings = decode(data, declared=charset[1].decode("ascii") if charset else None)
-    title, outline = read_markup(source)
+    outline = Outline()
+    title = read_markup(source, outline=outline)
     return ParsedDocument(title=title, media_type=HTML, sections=outline.sections(), warnings=warnings)
 
 
-def read_markup(source: str) -> tuple[str | None, Outline]:
-    """The title and the text of a page; also for mail bodies and book chapters, which are HTML as well."""
+def read_markup(source: str, *, outline: Outline) -> str | None:
+    """Add a page to `outline` and return its title; mail bodies and chapters of books are such pages as well."""
     tree = LexborHTMLParser(source)
     title_node = tree.css_first("head title")
     for node in tree.css(_UNREAD):
         node.decompose()
-    outline = Outline()
-    body = tree.body
-    if body is not None:
-        _Reader(outline).read(_main_part(tree, body=body))
+    if tree.body is not None:
+        _Reader(outline).read(_main_part(tree, body=tree.body))
     title = _inline_text(title_node) if title_node is not None else ""
-    return title or outline.first_heading, outline
+    return title or outline.title()
 
 
 def _main_part(tree: LexborHTMLParser, *, body: LexborNode) -> LexborNode:

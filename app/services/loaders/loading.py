@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from app.services.loaders import media
+from app.services.loaders.archive import load_zip
+from app.services.loaders.delimited import load_csv
 from app.services.loaders.document import MAX_CHARACTERS, MAX_SECTIONS, LoadError, ParsedDocument, Section
 from app.services.loaders.encodings import clean
+from app.services.loaders.epub import load_epub
 from app.services.loaders.html import load_html
+from app.services.loaders.jsontext import load_json
+from app.services.loaders.mail import load_mail
 from app.services.loaders.markdown import load_markdown
-from app.services.loaders.media import HTML, MARKDOWN, PDF, PLAIN
+from app.services.loaders.opendocument import load_opendocument
 from app.services.loaders.pdf import load_pdf
 from app.services.loaders.plain import load_plain
+from app.services.loaders.rtf import load_rtf
+from app.services.loaders.slides import load_pptx
+from app.services.loaders.sniffing import sniff
+from app.services.loaders.spreadsheet import load_xlsx
+from app.services.loaders.word import load_docx
 
-Loader = Callable[[bytes], ParsedDocument]
-
-_LOADERS: Final[Mapping[str, Loader]] = {
-    PLAIN: load_plain,
-    MARKDOWN: load_markdown,
-    HTML: load_html,
-    PDF: load_pdf,
+_LOADERS: Final[Mapping[str, Callable[[bytes], ParsedDocument]]] = {
+    media.PLAIN: load_plain,
+    media.MARKDOWN: load_markdown,
+    media.HTML: load_html,
+    media.CSV: load_csv,
+    media.JSON: load_json,
+    media.PDF: load_pdf,
+    media.RTF: load_rtf,
+    media.EPUB: load_epub,
+    media.DOCX: load_docx,
+    media.PPTX: load_pptx,
+    media.XLSX: load_xlsx,
+    media.ODT: load_opendocument,
+    media.ODP: load_opendocument,
+    media.ODS: load_opendocument,
 }
+_CONTAINERS: Final[Mapping[str, Callable[..., ParsedDocument]]] = {media.ZIP: load_zip, media.MAIL: load_mail}
+# A mail in an archive in a mail is read; what is deeper than that is a trap.
+_MAX_DEPTH: Final = 3
 _MAX_TITLE: Final = 500
 
 
@@ -34,12 +57,25 @@ def load(data: bytes, *, media_type: str, filename: str | None) -> ParsedDocumen
         LoadError: there is no text, or more of it than one document may hold.
     """
     del filename
-    loader = _LOADERS.get(media_type)
-    if loader is None:
-        raise LoadError("unsupported")
+    return _load(data, media_type=media_type, depth=0)
+
+
+def _load(data: bytes, *, media_type: str, depth: int) -> ParsedDocument:
     if not data:
         raise LoadError("empty")
-    return _bounded(loader(data))
+    if media_type == media.ENCRYPTED_OFFICE:
+        raise LoadError("encrypted")
+    if media_type in _LOADERS:
+        return _bounded(_LOADERS[media_type](data))
+    if media_type not in _CONTAINERS:
+        raise LoadError("unsupported")
+    if depth == _MAX_DEPTH:
+        raise LoadError("too_large")
+    return _bounded(_CONTAINERS[media_type](data, load_member=functools.partial(_load_member, depth=depth + 1)))
+
+
+def _load_member(data: bytes, *, filename: str | None, depth: int) -> ParsedDocument:
+    return _load(data, media_type=sniff(data, filename=filename, declared=None), depth=depth)
 
 
 def _bounded(document: ParsedDocument) -> ParsedDocument:

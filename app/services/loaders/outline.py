@@ -20,10 +20,6 @@ class Outline:
         self._has_body = False
         self._page: int | None = None
 
-    @property
-    def first_heading(self) -> str | None:
-        return next((section.heading[0] for section in self._sections if section.heading), None)
-
     def add_heading(self, text: str, *, level: int, name: str | None = None) -> None:
         """Start a section inside the last heading of a smaller `level`; `name` is `text` without its markup."""
         name = " ".join((text if name is None else name).split())
@@ -45,6 +41,11 @@ class Outline:
         """Start a section on `page`, under the same headings."""
         self._close_section()
         self._page = page
+
+    def title(self) -> str | None:
+        """The outermost heading of the first section, if the document begins with one."""
+        sections = self.sections()
+        return sections[0].heading[0] if sections and sections[0].heading else None
 
     def sections(self) -> tuple[Section, ...]:
         """What was collected; the outline can go on afterwards."""

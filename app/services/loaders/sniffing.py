@@ -6,28 +6,46 @@ import re
 from pathlib import PurePath
 from typing import Final
 
+from app.services.loaders import media
 from app.services.loaders.document import LoadError
 from app.services.loaders.encodings import decode, marked_encoding, unmarked_utf16
-from app.services.loaders.media import HTML, MARKDOWN, PDF, PLAIN
+from app.services.loaders.packages import Package
 
 _SAMPLE: Final = 64 * 1024
 _PDF_HEADER_WITHIN: Final = 1024
+_OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
+
+_PACKAGE_PARTS: Final = {
+    "word/document.xml": media.DOCX,
+    "ppt/presentation.xml": media.PPTX,
+    "xl/workbook.xml": media.XLSX,
+    "META-INF/container.xml": media.EPUB,
+}
+# Packages of OpenDocument and EPUB begin with a member that says what they are.
+_STATED_KIND: Final = "mimetype"
+_STATED_KINDS: Final = frozenset({media.ODT, media.ODP, media.ODS, media.EPUB})
 
 _HTML_START: Final = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
 _HTML_TAG: Final = re.compile(r"<(?:p|div|h[1-6]|table|ul|ol|span|br|a)\b[^>]*>", re.IGNORECASE)
+_JSON_START: Final = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
+_MAIL_HEADER: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]|[ \t]+\S")
+_MAIL_HEADERS: Final = frozenset(
+    {"from", "to", "date", "subject", "message-id", "mime-version", "received", "return-path", "delivered-to"}
+)
+_ENOUGH_MAIL_HEADERS: Final = 3
 _CONTROL: Final = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 # Text has a stray control character at times; compressed or compiled data has one in ten.
 _MAX_CONTROL_SHARE: Final = 0.01
 
 _NAMED: Final = {
-    ".md": MARKDOWN,
-    ".markdown": MARKDOWN,
-    ".mdown": MARKDOWN,
-    ".html": HTML,
-    ".htm": HTML,
-    ".xhtml": HTML,
+    **dict.fromkeys((".md", ".markdown", ".mdown"), media.MARKDOWN),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), media.HTML),
+    **dict.fromkeys((".csv", ".tsv", ".tab"), media.CSV),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), media.JSON),
+    **dict.fromkeys((".txt", ".text", ".log"), media.PLAIN),
 }
 
 
@@ -39,9 +57,27 @@ def sniff(data: bytes, *, filename: str | None, declared: str | None) -> str:
     """
     if not data:
         raise LoadError("empty")
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _kind_of_package(data)
+    if data.startswith(_OLE_MAGIC) and _ENCRYPTED_STREAM in data:
+        return media.ENCRYPTED_OFFICE
+    if data.startswith(b"{\\rtf"):
+        return media.RTF
     if b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
-        return PDF
+        return media.PDF
     return _kind_of_text(_text_sample(data), hint=_hint(filename, declared=declared))
+
+
+def _kind_of_package(data: bytes) -> str:
+    """What the directory says; a package that cannot be opened is left for its loader to fail on."""
+    try:
+        package = Package(data)
+        stated = package.read(_STATED_KIND).decode("ascii", errors="replace").strip() if _STATED_KIND in package else ""
+    except LoadError:
+        return media.ZIP
+    if stated in _STATED_KINDS:
+        return stated
+    return next((kind for part, kind in _PACKAGE_PARTS.items() if part in package), media.ZIP)
 
 
 def _text_sample(data: bytes) -> str:
@@ -51,7 +87,7 @@ def _text_sample(data: bytes) -> str:
     text, _ = decode(sample)
     if _is_binary(text):
         raise LoadError("unsupported")
-    return text
+    return text.removeprefix("\ufeff")
 
 
 def _is_binary(text: str) -> bool:
@@ -59,14 +95,28 @@ def _is_binary(text: str) -> bool:
 
 
 def _kind_of_text(text: str, *, hint: str | None) -> str:
-    if _HTML_START.match(text) or (hint == HTML and _HTML_TAG.search(text)):
-        return HTML
-    if hint == MARKDOWN:
-        return MARKDOWN
-    return PLAIN
+    if _HTML_START.match(text) or (hint == media.HTML and _HTML_TAG.search(text)):
+        return media.HTML
+    if _is_mail(text):
+        return media.MAIL
+    if _JSON_START.match(text) and hint in {None, media.JSON}:
+        return media.JSON
+    return hint if hint in {media.MARKDOWN, media.CSV} else media.PLAIN
+
+
+def _is_mail(text: str) -> bool:
+    """Whether the text begins with lines of headers, several of which only mail has."""
+    found: set[str] = set()
+    for line in text[:_SAMPLE].lstrip().splitlines():
+        header = _MAIL_HEADER.match(line)
+        if header is None:
+            break
+        found.add((header[1] or "").lower())
+    return len(found & _MAIL_HEADERS) >= _ENOUGH_MAIL_HEADERS
 
 
 def _hint(filename: str | None, *, declared: str | None) -> str | None:
-    """The kind of text that the name says, else the one that the client states."""
+    """The kind of text that the name says, else the one that the client states; `None` if neither is one."""
     named = _NAMED.get(PurePath(filename or "").suffix.lower())
-    return named or (declared or "").partition(";")[0].strip().lower() or None
+    stated = (declared or "").partition(";")[0].strip().lower()
+    return named or (stated if stated in _NAMED.values() else None)

@@ -20,6 +20,7 @@ from app.errors import DatabaseUnavailableError, InvalidRequestError, SluiceErro
 from app.stores.sql import schema, sqlite
 
 RETRY_AFTER_SECONDS = 1.0
+BUSY_SECONDS = 10.0
 CONNECTIONS = 8
 # Rows a statement takes at once: their preparation runs on the event loop, a few milliseconds for so many.
 BATCH = 500
@@ -38,17 +39,20 @@ class Database:
         self._writer = engine.execution_options(**{sqlite.WRITES: True})
 
     @classmethod
-    async def open(cls, url: str) -> Database:
-        """Connect and bring the schema up to date; raises `ConfigurationError` if it is newer than this code."""
+    async def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> Database:
+        """Connect and bring the schema up to date; raises `ConfigurationError` if it is newer than this code.
+
+        `busy_seconds` is how long to wait for a connection, or for another process to let go of the database.
+        """
         target = make_url(url)
         is_sqlite = target.get_backend_name() == "sqlite"
         engine = create_async_engine(
             target,
             hide_parameters=True,
             pool_size=CONNECTIONS,
-            pool_timeout=sqlite.BUSY_SECONDS,
+            pool_timeout=busy_seconds,
             pool_pre_ping=not is_sqlite,
-            connect_args=sqlite.connect_arguments() if is_sqlite else {},
+            connect_args=sqlite.connect_arguments(busy_seconds=busy_seconds) if is_sqlite else {},
         )
         database = cls(engine)
         try:

@@ -10,15 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 WRITES = "sluice_writes"
-BUSY_SECONDS = 10
 
 # `secure_delete` overwrites what is deleted; `synchronous=FULL` makes a commit outlive a loss of power.
 PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY", "cache_size=-8000")
 
 
-def connect_arguments() -> dict[str, Any]:
+def connect_arguments(*, busy_seconds: float) -> dict[str, Any]:
     """Arguments of `sqlite3.connect`. Without an isolation level the driver begins no transactions of its own."""
-    return {"timeout": BUSY_SECONDS, "isolation_level": None}
+    return {"timeout": busy_seconds, "isolation_level": None}
 
 
 def make_folder(url: URL) -> None:

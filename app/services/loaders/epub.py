@@ -1,0 +1,69 @@
+"""EPUB books: the chapters in the order of the spine."""
+
+from __future__ import annotations
+
+import posixpath
+import urllib.parse
+from collections.abc import Iterator
+from typing import Final
+
+from app.services.loaders.document import LoadError, ParsedDocument
+from app.services.loaders.encodings import decode
+from app.services.loaders.html import read_markup
+from app.services.loaders.media import EPUB
+from app.services.loaders.ooxml import read_part
+from app.services.loaders.outline import Outline
+from app.services.loaders.packages import Package
+from app.services.loaders.xml import Element, descendants
+
+_CONTAINER: Final = "META-INF/container.xml"
+_ENCRYPTION: Final = "META-INF/encryption.xml"
+
+
+def load_epub(data: bytes) -> ParsedDocument:
+    """Sections by heading; a warning for each chapter that is listed but missing."""
+    package = Package(data)
+    book_name, book = _book(package)
+    encrypted = set(_encrypted(package))
+    outline = Outline()
+    warnings: list[str] = []
+    for number, name in enumerate(_chapters(book, folder=posixpath.dirname(book_name)), start=1):
+        if name in encrypted:
+            raise LoadError("encrypted")
+        if name not in package:
+            warnings.append(f"missing_chapter:{number}")
+            continue
+        source, _ = decode(package.read(name))
+        read_markup(source, outline=outline)
+    title = next(descendants(book, "title"), None)
+    return ParsedDocument(
+        title=title.text if title is not None else outline.title(),
+        media_type=EPUB,
+        sections=outline.sections(),
+        warnings=tuple(warnings),
+    )
+
+
+def _book(package: Package) -> tuple[str, Element]:
+    """The name and the root of the package document, which lists what the book is made of."""
+    container = read_part(package, _CONTAINER)
+    rootfile = next(descendants(container, "rootfile"), None) if container is not None else None
+    name = rootfile.get("full-path", "") if rootfile is not None else ""
+    book = read_part(package, name)
+    if book is None:
+        raise LoadError("corrupt")
+    return name, book
+
+
+def _chapters(book: Element, *, folder: str) -> Iterator[str]:
+    hrefs = {item.get("id", ""): item.get("href", "") for item in descendants(book, "item")}
+    for reference in descendants(book, "itemref"):
+        href = hrefs.get(reference.get("idref", ""), "")
+        yield posixpath.normpath(posixpath.join(folder, urllib.parse.unquote(href)))
+
+
+def _encrypted(package: Package) -> Iterator[str]:
+    """The files that a reader needs a key for. Fonts may be among them without harm."""
+    encryption = read_part(package, _ENCRYPTION)
+    if encryption is not None:
+        yield from (reference.get("URI", "") for reference in descendants(encryption, "CipherReference"))

@@ -1,0 +1,281 @@
+"""Vectors in Chroma: embedded in this process, or a Chroma server by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+from chromadb.api import ServerAPI
+from chromadb.api.client import Client
+from chromadb.api.collection_configuration import CreateHNSWConfiguration
+from chromadb.api.models.Collection import Collection
+from chromadb.config import Settings, System
+from chromadb.errors import ChromaError, NotFoundError
+
+from app.errors import ConfigurationError, VectorStoreUnavailableError
+from app.models import VectorHit
+from app.protocols import Vectors
+from app.stores.memory_vectors import ranked
+
+INDEX: CreateHNSWConfiguration = {"space": "cosine", "max_neighbors": 32, "ef_construction": 200, "ef_search": 400}
+
+PAGE = 5_000  # Chroma takes at most 5,461 ids at once
+READERS = 4
+SERVER_SECONDS = 30.0
+RETRY_AFTER_SECONDS = 1.0
+LOCK_FILE = ".lock"
+
+_PLAIN_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{1,510}[a-zA-Z0-9]")
+
+Answer = TypeVar("Answer")
+
+
+class Pace:
+    """How many rows to hand over at once: Chroma holds the interpreter's lock while it writes them.
+
+    Follows the measured time, so that other threads, the event loop among them, wait for about `target` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        rows: int = 32,
+        least: int = 8,
+        most: int = 512,
+        target: float = 0.03,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.rows = rows
+        self._least = least
+        self._most = most
+        self._target = target
+        self._timer = timer
+
+    def slices(self, total: int) -> Iterator[slice]:
+        """Cut `total` rows into slices; the time between two of them is taken to be that of the first one's work."""
+        start = 0
+        while start < total:
+            rows = min(self.rows, total - start)
+            began = self._timer()
+            yield slice(start, start + rows)
+            self._learn(rows, self._timer() - began)
+            start += rows
+
+    def _learn(self, rows: int, seconds: float) -> None:
+        if seconds > self._target:
+            self.rows = max(self._least, rows // 2)
+        elif rows == self.rows and seconds < self._target / 2:
+            self.rows = min(self._most, rows + rows // 4)
+
+
+class ChromaVectorIndex:
+    """Vectors in Chroma collections, one for each space; implements `VectorIndex`.
+
+    Chroma's client is synchronous: writes go through one thread, which keeps them in order, reads through a few.
+    """
+
+    def __init__(self, client: Client, *, lock: int | None = None) -> None:
+        self._client = client
+        self._lock = lock
+        self._collections: dict[str, Collection] = {}
+        self._upserts = Pace()
+        self._deletes = Pace(rows=100)
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chroma-writer")
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="chroma-reader")
+
+    @classmethod
+    async def open(cls, path: Path) -> ChromaVectorIndex:
+        """Embed Chroma over a folder; raises `ConfigurationError` if another process has it open."""
+        return await asyncio.to_thread(_open, path)
+
+    @classmethod
+    async def connect(cls, url: str) -> ChromaVectorIndex:
+        """Use the Chroma server at `http[s]://host[:port]`; raises `VectorStoreUnavailableError` if it is away."""
+        return cls(await asyncio.to_thread(_translated, lambda: _server_client(url)))
+
+    async def upsert(self, space: str, *, ids: Sequence[str], vectors: Vectors) -> None:
+        await self._run(self._writer, lambda: self._upsert(space, ids=list(ids), vectors=vectors))
+
+    async def query(
+        self, space: str, *, vector: Vectors, limit: int, within: Sequence[str] | None = None
+    ) -> list[VectorHit]:
+        return await self._run(self._readers, lambda: self._query(space, vector=vector, limit=limit, within=within))
+
+    async def delete(self, space: str, *, ids: Sequence[str]) -> None:
+        await self._run(self._writer, lambda: self._delete(space, ids=list(ids)))
+
+    async def count(self, space: str) -> int:
+        return await self._run(self._readers, lambda: self._count(space))
+
+    async def ping(self) -> None:
+        await self._run(self._readers, self._client.heartbeat)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    async def _run(self, threads: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, _translated, call)
+        except VectorStoreUnavailableError:
+            self._collections.clear()  # they may have been made anew on a server that came back empty
+            raise
+
+    def _upsert(self, space: str, *, ids: list[str], vectors: Vectors) -> None:
+        collection = self._existing(space) or self._create(space)
+        _warm(collection)
+        for rows in self._upserts.slices(len(ids)):
+            collection.upsert(ids=ids[rows], embeddings=vectors[rows])
+
+    def _delete(self, space: str, *, ids: list[str]) -> None:
+        collection = self._existing(space)
+        if collection is None:
+            return
+        _warm(collection)
+        for rows in self._deletes.slices(len(ids)):
+            collection.delete(ids=ids[rows])
+
+    def _query(self, space: str, *, vector: Vectors, limit: int, within: Sequence[str] | None) -> list[VectorHit]:
+        collection = self._existing(space)
+        if collection is None or limit < 1:
+            return []
+        if within is None:
+            return _nearest(collection, vector=vector, limit=limit)
+        ids = list(dict.fromkeys(within))
+        pages = (ids[start : start + PAGE] for start in range(0, len(ids), PAGE))
+        hits = [hit for page in pages for hit in _nearest_within(collection, page, vector=vector, limit=limit)]
+        return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[:limit]
+
+    def _count(self, space: str) -> int:
+        collection = self._existing(space)
+        return 0 if collection is None else int(collection.count())
+
+    def _existing(self, space: str) -> Collection | None:
+        if space not in self._collections:
+            try:
+                found = self._client.get_collection(collection_name(space), embedding_function=None)
+            except NotFoundError:
+                return None
+            self._collections[space] = found
+        return self._collections[space]
+
+    def _create(self, space: str) -> Collection:
+        # Chroma's own embedding function would download a model at its first use.
+        made = self._client.get_or_create_collection(
+            collection_name(space), embedding_function=None, configuration={"hnsw": INDEX}
+        )
+        self._collections[space] = made
+        return made
+
+    def _close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._client.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def collection_name(space: str) -> str:
+    """The collection of a space: its own name where Chroma takes it, else a digest of it."""
+    if _PLAIN_NAME.fullmatch(space):
+        return space
+    return f"sha256-{hashlib.sha256(space.encode()).hexdigest()}"
+
+
+def _warm(collection: Collection) -> None:
+    """Load the index through a reader before it is written to.
+
+    Chroma 1.5.9 otherwise adds all rows since the last time it saved the index once more at the first write after the
+    first query, holding the interpreter's lock: 2 to 7 seconds for 1,000 rows.
+    """
+    collection.get(limit=1, include=["embeddings"])
+
+
+def _nearest(collection: Collection, *, vector: Vectors, limit: int, ids: list[str] | None = None) -> list[VectorHit]:
+    found = collection.query(query_embeddings=vector[np.newaxis], n_results=limit, ids=ids, include=["distances"])
+    distances = found["distances"] or [[]]
+    return [
+        VectorHit(chunk_id=id, similarity=max(-1.0, min(1.0, 1.0 - distance)))
+        for id, distance in zip(found["ids"][0], distances[0], strict=True)
+    ]
+
+
+def _nearest_within(collection: Collection, ids: list[str], *, vector: Vectors, limit: int) -> list[VectorHit]:
+    try:
+        return _nearest(collection, vector=vector, limit=limit, ids=ids)
+    except NotFoundError:
+        raise
+    except ChromaError:
+        # One id that it does not hold makes Chroma refuse the whole query; those that it holds are compared here.
+        held = collection.get(ids=ids, include=["embeddings"])
+        if not held["ids"]:
+            return []
+        return ranked(held["ids"], np.asarray(held["embeddings"], dtype=np.float32), vector=vector, limit=limit)
+
+
+def _settings() -> Settings:
+    return Settings(anonymized_telemetry=False, _env_file=None)
+
+
+def _open(path: Path) -> ChromaVectorIndex:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = _take_lock(path)
+    try:
+        return ChromaVectorIndex(_translated(lambda: _embedded_client(path)), lock=lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _embedded_client(path: Path) -> Client:
+    settings = _settings()
+    settings.is_persistent = True
+    settings.persist_directory = str(path)
+    system = System(settings)
+    system.instance(ServerAPI)  # type: ignore[type-abstract]  # Chroma looks the class up
+    system.start()
+    return Client.from_system(system)
+
+
+def _server_client(url: str) -> Client:
+    address = urlsplit(url)
+    settings = _settings()
+    settings.chroma_api_impl = "chromadb.api.fastapi.FastAPI"
+    settings.chroma_server_host = address.hostname
+    settings.chroma_server_http_port = address.port or (443 if address.scheme == "https" else 80)
+    settings.chroma_server_ssl_enabled = address.scheme == "https"
+    system = System(settings)
+    # Chroma's own session waits for ever and sends everything to a proxy that the environment may name.
+    api = cast("Any", system.instance(ServerAPI))  # type: ignore[type-abstract]  # Chroma looks the class up
+    api._session = type(api._session)(headers=api._session.headers, timeout=SERVER_SECONDS, trust_env=False)  # noqa: SLF001  # it takes no session of ours
+    system.start()
+    return Client.from_system(system)
+
+
+def _take_lock(path: Path) -> int:
+    """Lock the folder for as long as the file stays open: two processes writing to one lose vectors silently."""
+    lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ConfigurationError(
+            f"CHROMA_PATH={path} is in use by another process. Stop it, or set CHROMA_URL to a Chroma server for both."
+        ) from None
+    return lock
+
+
+def _translated(call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    except Exception:  # noqa: BLE001  # Chroma, its bindings and its HTTP client raise all kinds, quoting records
+        raise VectorStoreUnavailableError(retry_after=RETRY_AFTER_SECONDS) from None
