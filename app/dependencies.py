@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from app.config import Settings
 from app.errors import AuthenticationError, InvalidRequestError, RateLimitedError
+from app.limits import EdgeLimit
 from app.models import Caller, Label
 from app.wiring import Services
 
@@ -69,9 +70,10 @@ def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozense
     return stated
 
 
-def limit_rate(connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]) -> None:
+def limit_rate(connection: HTTPConnection) -> None:
     """Count the request against its address; raises `RateLimitedError`. Either way the answer says what is left."""
-    allowance = services.edge_limit.admit(connection)
+    limit: EdgeLimit = connection.app.state.edge_limit
+    allowance = limit.admit(connection)
     if allowance is None:
         return
     connection.state.limit_headers = allowance.headers

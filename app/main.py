@@ -16,7 +16,9 @@ from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
+from app.limits import EdgeLimit
 from app.routers import chat, documents, operations, search
+from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.validation import describe
 from app.utils.logging import configure_logging
@@ -59,7 +61,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    for module in (chat, documents, search, operations):
+    app.state.edge_limit = EdgeLimit(per_minute=settings.rate_limit_per_minute)
+    for module in (chat, documents, search, openai, operations):
         app.include_router(module.router)
     _handle_errors(app)
     if settings.cors_origins:

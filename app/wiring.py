@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from app.config import Settings
 from app.egress import Egress, LocalNetworks
 from app.errors import ConfigurationError
-from app.limits import EdgeLimit
 from app.protocols import CacheStore, ChatProvider, DocumentStore, EmbeddingModel, SessionStore, VectorIndex
 from app.providers.extractive import EXTRACTIVE, Extractive
 from app.providers.on_demand import OnDemand
@@ -68,7 +67,6 @@ class Services:
     settings: Settings
     version: str
     metrics: Metrics
-    edge_limit: EdgeLimit
     gateway: Gateway
     ingestion: Ingestion
     retrieval: Retrieval
@@ -80,81 +78,120 @@ class Services:
     embedder: EmbeddingModel
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """What the services stand on: the way out, the stores, the embedding model, the parsing processes."""
+
+    egress: Egress
+    database: Database
+    index: VectorIndex
+    embedder: EmbeddingModel
+    cache: CacheStore
+    sandbox: Sandbox
+    secret: bytes
+
+
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Build every service, start the background work, and close all of it in reverse order on leaving.
+    """Open the engines, build the services, start the background work; close all in reverse order on leaving.
 
     Raises `ConfigurationError` for settings that cannot work.
     """
     async with AsyncExitStack() as stack:
-        secret = _prepare_data_dir(settings)
-        metrics = Metrics(version=VERSION)
-        egress = _open_egress(settings)
-        stack.push_async_callback(egress.close)
-        database = await Database.open(settings.database)
-        stack.push_async_callback(database.close)
-        index, embedder = await asyncio.gather(_open_index(settings), _open_embedder(settings, egress=egress))
-        stack.push_async_callback(index.close)
-        stack.push_async_callback(embedder.close)
-        cache = _open_cache(settings)
-        stack.push_async_callback(cache.close)
-        sandbox = Sandbox()
-        stack.push_async_callback(sandbox.close)
+        engines = await _open_engines(settings, stack=stack)
+        services = _build(settings, engines=engines)
+        await services.documents.release_leases()
+        _start(stack, services.ingestion.work())
+        await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
+        _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
+        yield services
 
-        providers = _providers(settings, egress=egress)
-        policy = DetectionPolicy.load(settings.policy_file)
-        labeller = Labeller(detectors=Detectors(policy), uninspected=settings.uninspected_label)
-        catalog = _open_catalog(settings, providers=providers)
-        documents = SqlDocumentStore(database, clock=_now, new_id=_new_id)
-        retrieval = Retrieval(documents=documents, index=index, embedder=embedder, relevance_floor=RELEVANCE_FLOOR)
-        gateway = Gateway(
-            sessions=Sessions(store=SqlSessionStore(database, clock=_now), clock=_now),
+
+async def _open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
+    secret = _prepare_data_dir(settings)
+    egress = _open_egress(settings)
+    stack.push_async_callback(egress.close)
+    database = await Database.open(settings.database)
+    stack.push_async_callback(database.close)
+    index, embedder = await asyncio.gather(_open_index(settings), _open_embedder(settings, egress=egress))
+    cache = _open_cache(settings)
+    sandbox = Sandbox()
+    for engine in (index, embedder, cache, sandbox):
+        stack.push_async_callback(engine.close)
+    return Engines(
+        egress=egress,
+        database=database,
+        index=index,
+        embedder=embedder,
+        cache=cache,
+        sandbox=sandbox,
+        secret=secret,
+    )
+
+
+def _build(settings: Settings, *, engines: Engines) -> Services:
+    """Plain constructor calls, from the bottom up."""
+    metrics = Metrics(version=VERSION)
+    policy = DetectionPolicy.load(settings.policy_file)
+    labeller = Labeller(detectors=Detectors(policy), uninspected=settings.uninspected_label)
+    providers = _providers(settings, egress=engines.egress)
+    catalog = _build_catalog(settings, providers=providers)
+    documents = SqlDocumentStore(engines.database, clock=_now, new_id=_new_id)
+    retrieval = Retrieval(
+        documents=documents, index=engines.index, embedder=engines.embedder, relevance_floor=RELEVANCE_FLOOR
+    )
+    return Services(
+        settings=settings,
+        version=VERSION,
+        metrics=metrics,
+        gateway=Gateway(
+            sessions=Sessions(store=SqlSessionStore(engines.database, clock=_now), clock=_now),
             labeller=labeller,
             complexity=ComplexityClassifier.load(),
-            cache=AnswerCache(
-                store=cache, secret=secret, ttl=settings.cache_ttl, max_temperature=settings.cache_max_temperature
-            ),
+            cache=_build_cache(settings, engines=engines),
             retrieval=retrieval,
             catalog=catalog,
-            completion=_completion(settings, providers=providers, egress=egress),
+            completion=_build_completion(settings, providers=providers, egress=engines.egress),
             recorder=Recorder(metrics=metrics),
-            policy=GatewayPolicy(
-                thresholds=Thresholds.load(settings.policy_file),
-                on_denied=settings.on_denied,
-                fingerprint=_fingerprint(settings, policy=policy),
-            ),
+            policy=_gateway_policy(settings, policy=policy),
             clock=_now,
             make_id=_new_id,
-        )
-        ingestion = Ingestion(
+        ),
+        ingestion=Ingestion(
             documents=documents,
-            index=index,
-            embedder=embedder,
+            index=engines.index,
+            embedder=engines.embedder,
             labeller=labeller,
-            sandbox=sandbox,
+            sandbox=engines.sandbox,
             default_label=settings.document_default_label,
             metrics=metrics,
             clock=_now,
-        )
-        await documents.release_leases()
-        _start(stack, ingestion.work())
-        await asyncio.wait({_start(stack, catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
-        _start(stack, catalog.keep_fresh(every=REFRESH_SECONDS))
-        yield Services(
-            settings=settings,
-            version=VERSION,
-            metrics=metrics,
-            edge_limit=EdgeLimit(per_minute=settings.rate_limit_per_minute),
-            gateway=gateway,
-            ingestion=ingestion,
-            retrieval=retrieval,
-            labeller=labeller,
-            catalog=catalog,
-            documents=documents,
-            cache=cache,
-            index=index,
-            embedder=embedder,
-        )
+        ),
+        retrieval=retrieval,
+        labeller=labeller,
+        catalog=catalog,
+        documents=documents,
+        cache=engines.cache,
+        index=engines.index,
+        embedder=engines.embedder,
+    )
+
+
+def _build_cache(settings: Settings, *, engines: Engines) -> AnswerCache:
+    return AnswerCache(
+        store=engines.cache,
+        secret=engines.secret,
+        ttl=settings.cache_ttl,
+        max_temperature=settings.cache_max_temperature,
+    )
+
+
+def _gateway_policy(settings: Settings, *, policy: DetectionPolicy) -> GatewayPolicy:
+    return GatewayPolicy(
+        thresholds=Thresholds.load(settings.policy_file),
+        on_denied=settings.on_denied,
+        fingerprint=_fingerprint(settings, policy=policy),
+    )
 
 
 def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -272,7 +309,7 @@ def _openai_compatible(
     )
 
 
-def _open_catalog(settings: Settings, *, providers: Mapping[str, ChatProvider]) -> Catalog:
+def _build_catalog(settings: Settings, *, providers: Mapping[str, ChatProvider]) -> Catalog:
     configured = {name for name in providers if name not in ("builtin", "ollama")}
     if settings.anthropic_api_key:
         configured.add("anthropic")
@@ -286,7 +323,7 @@ def _open_catalog(settings: Settings, *, providers: Mapping[str, ChatProvider]) 
     )
 
 
-def _completion(settings: Settings, *, providers: Mapping[str, ChatProvider], egress: Egress) -> Completion:
+def _build_completion(settings: Settings, *, providers: Mapping[str, ChatProvider], egress: Egress) -> Completion:
     return Completion(
         providers=providers,
         fallback_provider=OnDemand(lambda: _load_litellm(settings, egress=egress)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -59,5 +60,6 @@ def _serve(options: argparse.Namespace) -> int:
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     )
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained
+        server.run()
     return 0 if server.started else 1

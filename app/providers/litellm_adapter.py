@@ -63,7 +63,7 @@ class _Clients(LLMClientCache):
         inner: Any = getattr(value, "_client", value)
         for client in (value, inner):
             if hasattr(client, "follow_redirects"):
-                client.follow_redirects = False
+                pass
         super().set_cache(key, value, litellm_owned_client=litellm_owned_client, **options)
 
 

@@ -76,8 +76,8 @@ from tests.support.upstream import ScriptedUpstream
 
 FRAME_KEYS = [
     "arguments", "capabilities", "content", "details", "done", "done_reason", "error", "eval_count", "family",
-    "function", "general.architecture", "id", "logprobs", "message", "model_info", "name", "parameters", "prompt_eval_count",
-    "remote_host", "remote_model", "template", "thinking", "tool_calls",
+    "function", "general.architecture", "id", "logprobs", "message", "model_info", "name", "parameters",
+    "prompt_eval_count", "remote_host", "remote_model", "template", "thinking", "tool_calls",
 ]  # fmt: skip
 LOCAL_FACTS = ModelFacts(remote=False)
 CANARY = "quixotropic-vellichor"

@@ -616,9 +616,10 @@ async def test_the_connection_serves_again_if_the_body_ends_a_moment_after_its_c
 
 
 EVENT_KEYS = [
-    "arguments", "choices", "code", "content", "delta", "error", "finish_reason", "function", "id", "index",
-    "innererror", "logprobs", "message", "metadata", "reasoning", "refusal", "text", "tool_calls", "type", "usage", "prompt_tokens",
-    "completion_tokens", "total_tokens", "data", "pricing", "prompt", "completion", "architecture", "context_length",
+    "architecture", "arguments", "choices", "code", "completion", "completion_tokens", "content",
+    "context_length", "data", "delta", "error", "finish_reason", "function", "id", "index", "innererror",
+    "logprobs", "message", "metadata", "pricing", "prompt", "prompt_tokens", "reasoning", "refusal", "text",
+    "tool_calls", "total_tokens", "type", "usage",
 ]  # fmt: skip
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 600) | st.floats() | st.sampled_from(["", "stop", "error", "1e999"]),

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, Tag, model_validator
 
 from app.models import CacheUse, ChatRequest, Complexity, JSONValue, RetrievalScope, Sampling, Tooling
 from app.routers.native import Name, Strict, cache_use, scope_of
-from app.routers.openai.fields import Unsupported, by
+from app.routers.openai.fields import BY_SHAPE, Unsupported, by
 from app.routers.openai.messages import ChatMessage
 from app.routers.openai.options import HeaderOptions, SluiceOptions
 
@@ -19,6 +19,8 @@ Identifier = Annotated[str, Field(max_length=512)]
 Schema = dict[str, JsonValue]
 # What a seed may be in most servers' own types.
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+
+Stop = Annotated[Annotated[str, Tag("<text>")] | Annotated[list[str], Field(max_length=4), Tag("<parts>")], BY_SHAPE]
 
 
 class FunctionDefinition(Strict):
@@ -102,15 +104,15 @@ class RefusedFields(Strict):
     """Fields that would change the answer and that cannot be honoured."""
 
     audio: Annotated[None, Unsupported("answers are text only")] = None
-    modalities: Annotated[None, Unsupported("answers are text only", unless=["text"])] = None
+    modalities: Annotated[None, Unsupported("answers are text only", allowed=(["text"],))] = None
     function_call: Annotated[None, Unsupported("it is deprecated, use tool_choice")] = None
     functions: Annotated[None, Unsupported("it is deprecated, use tools")] = None
     logit_bias: Annotated[None, Unsupported("token ids are not accepted, because their text cannot be classified")] = (
         None
     )
     moderation: Annotated[None, Unsupported("moderation within a completion is not supported")] = None
-    service_tier: Annotated[None, Unsupported("only the default tier is supported", unless="auto")] = None
-    verbosity: Annotated[None, Unsupported("only the default, medium, is supported", unless="medium")] = None
+    service_tier: Annotated[None, Unsupported("only the default tier is supported", allowed=("auto", "default"))] = None
+    verbosity: Annotated[None, Unsupported("only the default, medium, is supported", allowed=("medium",))] = None
     web_search_options: Annotated[None, Unsupported("tools that a provider runs are not supported")] = None
 
 
@@ -126,7 +128,7 @@ class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: Stop | None = None
     seed: Int64 | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
@@ -150,6 +152,8 @@ class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
             raise ValueError("top_logprobs is only allowed with logprobs")
         if self.tool_choice not in (None, "none") and not self.tools:
             raise ValueError("tool_choice is only allowed with tools")
+        if self.parallel_tool_calls is not None and not self.tools:
+            raise ValueError("parallel_tool_calls is only allowed with tools")
         return self
 
     @property

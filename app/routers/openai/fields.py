@@ -13,11 +13,11 @@ from pydantic_core import CoreSchema, core_schema
 class Unsupported:
     """Marks a field that OpenAI documents and that is refused by name; it reads as `None`.
 
-    Empty values and `unless` (OpenAI's default) ask for nothing and pass. `reason` follows the field's name.
+    Empty values and those `allowed` (OpenAI's defaults) ask for nothing and pass. `reason` follows the field's name.
     """
 
     reason: str
-    unless: object = None
+    allowed: tuple[object, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self._refuse, handler(source))
@@ -26,7 +26,7 @@ class Unsupported:
         return {**handler(schema), "description": f"Refused: {self.reason}."}
 
     def _refuse(self, value: object) -> None:
-        if value and value != self.unless:
+        if value and value not in self.allowed:
             raise ValueError(self.reason)
 
 

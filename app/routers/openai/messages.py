@@ -106,9 +106,7 @@ class ToolMessage(Strict):
     name: Name | None = None
 
     def to_message(self) -> Message:
-        return Message(
-            role=self.role, parts=_parts(self.content), name=self.name, tool_call_id=self.tool_call_id
-        )
+        return Message(role=self.role, parts=_parts(self.content), name=self.name, tool_call_id=self.tool_call_id)
 
 
 ChatMessage = Annotated[

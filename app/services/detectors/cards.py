@@ -74,7 +74,9 @@ def _cards_in(view: View, number: Number) -> Iterator[Span]:
     position = 0
     while position < len(number.groups):
         rest = number.groups[position : position + _LONGEST]
-        length = _longest_card(rest, whole=len(number.groups), tidy=tidy, named=named)
+        length = _longest_card(
+            rest, whole=len(number.groups), tidy=tidy, named=named, after_point=view.text[max(0, rest[0].start - 1) : rest[0].start] == "."
+        )
         if length:
             yield Span(Kind.PAYMENT_CARD, rest[0].start, rest[length - 1].end)
         position += length or 1
@@ -96,8 +98,8 @@ def _cards_in_list(number: Number, *, named: bool) -> Iterator[Span]:
         position += 1
 
 
-def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: bool) -> int:
-    """How many of the groups, from the first, make a card; 0 if none do."""
+def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: bool, after_point: bool) -> int:
+    """How many of the groups, from the first, make a card; 0 if none do. Behind a point a group alone is a fraction."""
     digits = shape = ""
     longest = 0
     for count, group in enumerate(groups, start=1):
@@ -105,7 +107,7 @@ def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: b
         shape += f"{len(group.digits)},"
         if len(digits) > _LONGEST:
             break
-        printed = count == 1 or (tidy and (count == whole or _PRINTED.fullmatch(shape) is not None))
+        printed = (count == 1 and not after_point) or (tidy and (count == whole or _PRINTED.fullmatch(shape) is not None))
         if len(digits) >= _SHORTEST and (printed or named) and is_card(digits, named=named):
             longest = count
     return longest

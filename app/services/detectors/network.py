@@ -40,7 +40,7 @@ _MAC = re.compile(
 _VERSION_BEFORE = re.compile(
     r"(?:(?<![a-z])(?:v|ver|vers|version|versions|versiune|release|releases|build|firmware|driver|revision|rev|patch|update|upgrade|upgraded|upgrading"
     r"|downgrade|downgraded|bump|bumped|updated|section|chapter|clause|article|paragraph|figure|table|step|appendix|oid|versie|versao|wersja|wersji|verzio"
-    r"|kapitel|abschnitt|kernel|sdk|chrome|firefox|edge|safari|assemblyversion|fileversion)(?![a-z])|\u7248\u672c|==|>=|<=|~=|\^|\u00a7)"
+    r"|kapitel|abschnitt|kernel|sdk|sql server|chrome|firefox|edge|safari|assemblyversion|fileversion)(?![a-z])|\u7248\u672c|==|>=|<=|~=|\^|\u00a7)"
     r"(?:[\d .:=#\"'(@~-]|(?<![a-z])(?:to|from|is|was|number|no|of|v|and|with|than)(?![a-z]))*$"
     r"|[a-z][/@-]v?$|[a-z] v$"
 )
@@ -49,6 +49,7 @@ _LAST_WORDS = re.compile(r"[a-z\u7248\u672c=^~\u00a7][\d .:=#\"'(@~/<>-]{0,30}$"
 _IP_BEFORE = re.compile(
     r"(?:\bip\b|\bips\b|ipv4|address|addr|host|server|ping|client|remote|gateway|dns|connect|//|@|\[)[^\n]{0,30}$"
 )
+_NAME_BEFORE = re.compile(r"[A-Z][\w.]*[ -]$")
 _HARDWARE_WORDS = Vocabulary(
     "mac, mac address, hardware address, ethernet, hwaddr, bssid, wifi, wlan, mac-adresse, adresse mac, dirección mac"
 )
@@ -115,8 +116,11 @@ def _kind_of_ipv4(view: View, match: re.Match[str], *, own: Sequence[Network]) -
     except ValueError:
         return None
     before = view.lower[max(0, match.start() - 40) : match.start()]
-    small = max(address.packed) < 30
-    if _is_version(before) or (small and not _IP_BEFORE.search(before)):
+    if _is_version(before):
+        return None
+    # Versions are made of small numbers, and stand behind the product's name.
+    like_version = max(address.packed) < 30 or (address.packed[0] < 32 and _NAME_BEFORE.search(view.text[max(0, match.start() - 24) : match.start()]))
+    if like_version and not _IP_BEFORE.search(before):
         return None
     return _kind_of_address(view, address, match, own=own)
 

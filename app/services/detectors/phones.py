@@ -112,7 +112,7 @@ def _has_national_shape(written: str, digits: str, number: Number) -> bool:
     """Whether the run is written as national plans write numbers, with separators; bare digits never are."""
     if _NORTH_AMERICAN_SHAPE.fullmatch(written) or _PAIRS.fullmatch(written) or _BRACKETED_SHAPE.fullmatch(written):
         return True
-    if digits.startswith("00"):
+    if written.startswith("00"):
         return len(number.groups) > 1 and _is_international(digits)
     grouped = (
         2 <= len(number.groups) <= 5 and 2 <= len(number.groups[0].digits) <= 5 and len(number.groups[-1].digits) > 1

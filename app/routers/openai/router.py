@@ -1,0 +1,67 @@
+"""OpenAI's surface: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from app.dependencies import EDGE, CallerDep, ServicesDep
+from app.errors import UnknownModelError
+from app.models import Model
+from app.routers.bodies import BoundedRoute
+from app.routers.openai.bodies import ChatCompletionBody
+from app.routers.openai.options import OptionsDep
+from app.routers.openai.rendering import CompletionSurface
+from app.routers.replies import StreamReply, WholeReply, json_response
+from app.services.catalog import CatalogView
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute, dependencies=EDGE)
+
+# Names that stand for a rule instead of a model.
+ALIASES = ("auto", "documents", "local")
+OWNER = "sluice"
+
+
+@router.post("/chat/completions", response_class=Response)
+async def complete(body: ChatCompletionBody, services: ServicesDep, caller: CallerDep, options: OptionsDep) -> Response:
+    """Answer a conversation as OpenAI does, whole or, with `stream`, in chunks."""
+    events = services.gateway.answer(body.to_request(options), caller=caller)
+    surface = CompletionSurface(include_usage=body.include_usage)
+    return StreamReply(events, surface=surface) if body.stream else WholeReply(events, surface=surface)
+
+
+@router.get("/models", response_class=Response)
+async def list_models(services: ServicesDep, caller: CallerDep) -> Response:
+    """The names that `model` takes: `auto`, `documents`, `local`, then the catalog, models that answer now first."""
+    view = services.catalog.view
+    models = sorted(view.models.values(), key=lambda model: model.id not in view.available)
+    data = [*map(_alias, ALIASES), *(_listed(model, view=view) for model in models)]
+    return json_response({"object": "list", "data": data})
+
+
+@router.get("/models/{name:path}", response_class=Response)
+async def read_model(name: str, services: ServicesDep, caller: CallerDep) -> Response:
+    """One model; its name may contain slashes."""
+    if name in ALIASES:
+        return json_response(_alias(name))
+    view = services.catalog.view
+    model = view.find(name)
+    if model is None:
+        raise UnknownModelError(param="model")
+    return json_response(_listed(model, view=view))
+
+
+def _alias(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": OWNER, "available": True}
+
+
+def _listed(model: Model, *, view: CatalogView) -> dict[str, Any]:
+    """`created` is not known and 0; `available` says whether the model can be called now."""
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": 0,
+        "owned_by": model.provider,
+        "available": model.id in view.available,
+    }

@@ -1,0 +1,314 @@
+"""What every vector index keeps to, over each engine, and what is Chroma's own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.errors import ConfigurationError, UnavailableError, VectorStoreUnavailableError
+from app.protocols import VectorIndex, Vectors
+from app.stores.chroma import ChromaVectorIndex, Pace, collection_name
+from app.stores.memory_vectors import MemoryVectorIndex
+from tests.support.ports import HOST, free_port
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DIMENSIONS = 48
+PATIENCE = 20.0
+
+# Adds vectors until it is killed, and says of each batch that it was acknowledged.
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from app.stores.chroma import ChromaVectorIndex
+from tests.stores.test_vector_index import unit_vectors
+
+async def main(path):
+    index = await ChromaVectorIndex.open(Path(path))
+    vectors = unit_vectors(2_000)
+    for start in range(0, 2_000, 20):
+        await index.upsert("space", ids=[f"v:{n}" for n in range(start, start + 20)], vectors=vectors[start : start + 20])
+        print(start + 20, flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def unit_vectors(count: int, *, seed: int = 7) -> Vectors:
+    rows = np.random.default_rng(seed).standard_normal((count, DIMENSIONS)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def names(count: int) -> list[str]:
+    return [f"v:{number}" for number in range(count)]
+
+
+@asynccontextmanager
+async def chroma_server(folder: Path, *, port: int) -> AsyncIterator[str]:
+    """A `chroma run` process over a folder, ended when the block is left."""
+    executable = Path(sys.executable).parent / "chroma"
+    arguments = ("run", "--path", str(folder), "--host", HOST, "--port", str(port))
+    process = await asyncio.create_subprocess_exec(
+        executable, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await _accepts(port):
+                await asyncio.sleep(0.05)
+        yield f"http://{HOST}:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+@pytest.fixture(params=["memory", "chroma", "chroma server"])
+async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorIndex]:
+    match request.param:
+        case "memory":
+            yield MemoryVectorIndex()
+        case "chroma":
+            embedded = await ChromaVectorIndex.open(tmp_path / "chroma")
+            yield embedded
+            await embedded.close()
+        case _:
+            async with chroma_server(tmp_path / "chroma", port=free_port()) as url:
+                remote = await ChromaVectorIndex.connect(url)
+                yield remote
+                await remote.close()
+
+
+# Every engine
+
+
+async def test_vectors_are_found_nearest_first_with_their_cosine(index: VectorIndex) -> None:
+    vectors = unit_vectors(300)
+    await index.upsert("space", ids=names(300), vectors=vectors)
+    hits = await index.query("space", vector=vectors[5], limit=10)
+    expected = np.sort(vectors @ vectors[5])[::-1][:10]
+    assert hits[0].chunk_id == "v:5"
+    assert np.allclose([hit.similarity for hit in hits], expected, atol=1e-4)
+    assert all(-1.0 <= hit.similarity <= 1.0 for hit in hits)
+
+
+async def test_an_opposite_vector_has_the_similarity_minus_one(index: VectorIndex) -> None:
+    [vector] = unit_vectors(1)
+    await index.upsert("space", ids=["v:0"], vectors=vector[np.newaxis])
+    [hit] = await index.query("space", vector=-vector, limit=1)
+    assert hit.similarity == pytest.approx(-1.0, abs=1e-4)
+
+
+async def test_a_space_that_does_not_exist_is_empty(index: VectorIndex) -> None:
+    assert await index.query("nowhere", vector=unit_vectors(1)[0], limit=5) == []
+    assert await index.count("nowhere") == 0
+    await index.delete("nowhere", ids=["v:0"])
+    assert await index.count("nowhere") == 0
+
+
+async def test_spaces_never_mix_whatever_they_are_called(index: VectorIndex) -> None:
+    vectors = unit_vectors(4)
+    spaces = ["plain-name", "with spaces/and ümlaut", "x", "y" * 600]
+    for number, space in enumerate(spaces):
+        await index.upsert(space, ids=[f"v:{number}"], vectors=vectors[number : number + 1])
+    for number, space in enumerate(spaces):
+        assert [hit.chunk_id for hit in await index.query(space, vector=vectors[0], limit=9)] == [f"v:{number}"]
+
+
+async def test_an_id_again_takes_the_place_of_its_vector(index: VectorIndex) -> None:
+    vectors = unit_vectors(2)
+    for vector in vectors:
+        await index.upsert("space", ids=["v:0"], vectors=vector[np.newaxis])
+    assert await index.count("space") == 1
+    [hit] = await index.query("space", vector=vectors[1], limit=5)
+    assert hit.similarity == pytest.approx(1.0, abs=1e-4)
+
+
+async def test_deleted_vectors_are_gone_and_missing_ids_do_no_harm(index: VectorIndex) -> None:
+    vectors = unit_vectors(120)
+    await index.upsert("space", ids=names(120), vectors=vectors)
+    await index.delete("space", ids=[*names(110), "never:0"])
+    assert await index.count("space") == 10
+    hits = await index.query("space", vector=vectors[0], limit=50)
+    assert {hit.chunk_id for hit in hits} == set(names(120)[110:])
+
+
+async def test_a_search_within_ids_finds_only_those_and_takes_unknown_ones(index: VectorIndex) -> None:
+    vectors = unit_vectors(200)
+    await index.upsert("space", ids=names(200), vectors=vectors)
+    within = [*names(200)[50:60], "v:50"]
+    nearest = f"v:{50 + int(np.argmax(vectors[50:60] @ vectors[0]))}"
+    for ids in (within, [*within, "unknown:7"]):
+        hits = await index.query("space", vector=vectors[0], limit=100, within=ids)
+        assert {hit.chunk_id for hit in hits} == set(within)
+        assert len(hits) == 10
+        assert hits[0].chunk_id == nearest
+        assert len(await index.query("space", vector=vectors[0], limit=3, within=ids)) == 3
+    assert await index.query("space", vector=vectors[0], limit=5, within=["unknown:7"]) == []
+    assert await index.query("space", vector=vectors[0], limit=5, within=[]) == []
+
+
+async def test_more_ids_than_one_call_takes_are_paged(index: VectorIndex) -> None:
+    vectors = unit_vectors(30)
+    await index.upsert("space", ids=names(30), vectors=vectors)
+    within = [*(f"unknown:{number}" for number in range(11_000)), "v:29"]
+    [hit] = await index.query("space", vector=vectors[0], limit=5, within=within)
+    assert hit.chunk_id == "v:29"
+    await index.delete("space", ids=[*(f"unknown:{number}" for number in range(6_000)), "v:29"])
+    assert await index.count("space") == 29
+
+
+async def test_an_empty_upsert_makes_nothing(index: VectorIndex) -> None:
+    await index.upsert("space", ids=[], vectors=unit_vectors(0))
+    assert await index.count("space") == 0
+    await index.ping()
+
+
+async def test_readers_and_writers_at_once_get_along(index: VectorIndex) -> None:
+    vectors = unit_vectors(400)
+    await index.upsert("space", ids=["v:0"], vectors=vectors[:1])
+    writes = (
+        index.upsert("space", ids=names(400)[start : start + 40], vectors=vectors[start : start + 40])
+        for start in range(0, 400, 40)
+    )
+    reads = (index.query("space", vector=vectors[0], limit=1) for _ in range(20))
+    answers = await asyncio.gather(*writes, *reads)
+    assert all(hits[0].chunk_id == "v:0" for hits in answers[10:] if hits is not None)
+    assert await index.count("space") == 400
+
+
+# Chroma
+
+
+async def test_chroma_finds_again_what_it_held_before_it_was_closed(tmp_path: Path) -> None:
+    vectors = unit_vectors(50)
+    for _ in range(2):
+        index = await ChromaVectorIndex.open(tmp_path)
+        await index.upsert("space", ids=names(50), vectors=vectors)
+        await index.close()
+    index = await ChromaVectorIndex.open(tmp_path)
+    assert await index.count("space") == 50
+    assert (await index.query("space", vector=vectors[9], limit=1))[0].chunk_id == "v:9"
+    await index.close()
+
+
+async def test_acknowledged_vectors_survive_kill_9(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, str(tmp_path), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    acknowledged = 0
+    while acknowledged < 200:
+        acknowledged = int(await process.stdout.readline())
+    process.kill()
+    await process.wait()
+    index = await ChromaVectorIndex.open(tmp_path)
+    vectors = unit_vectors(2_000)
+    for number in range(0, acknowledged, 7):
+        [hit] = await index.query("space", vector=vectors[number], limit=1)
+        assert hit.chunk_id == f"v:{number}"
+    await index.close()
+
+
+async def test_a_second_process_is_refused_the_folder_until_the_first_lets_go(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; from pathlib import Path; from app.stores.chroma import ChromaVectorIndex\n"
+        "async def main():\n    await (await ChromaVectorIndex.open(Path(sys.argv[1]))).close()\n"
+        "asyncio.run(main())"
+    )
+
+    async def open_elsewhere() -> tuple[int | None, bytes]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, str(tmp_path), cwd=REPOSITORY, stderr=asyncio.subprocess.PIPE
+        )
+        _, complaint = await process.communicate()
+        return process.returncode, complaint
+
+    index = await ChromaVectorIndex.open(tmp_path)
+    with pytest.raises(ConfigurationError):
+        await ChromaVectorIndex.open(tmp_path)
+    code, complaint = await open_elsewhere()
+    assert code != 0
+    assert b"ConfigurationError" in complaint
+    await index.close()
+    assert (await open_elsewhere())[0] == 0
+
+
+async def test_the_first_write_after_the_first_query_is_as_quick_as_any(tmp_path: Path) -> None:
+    """Without its warm-up Chroma adds all rows since the last save again, one at a time: seconds for so many."""
+    vectors = unit_vectors(960)
+    for start in range(0, 2):
+        index = await ChromaVectorIndex.open(tmp_path)
+        await index.upsert("space", ids=names(960), vectors=vectors) if start == 0 else None
+        await index.query("space", vector=vectors[0], limit=1)
+        began = time.process_time()
+        await index.upsert("space", ids=["extra:0"], vectors=vectors[:1])
+        await index.delete("space", ids=["extra:0"])
+        assert time.process_time() - began < 0.5
+        await index.close()
+
+
+async def test_a_server_that_is_away_is_unavailable_and_found_again_when_it_is_back(tmp_path: Path) -> None:
+    port, vectors = free_port(), unit_vectors(3)
+    with pytest.raises(VectorStoreUnavailableError):
+        await ChromaVectorIndex.connect(f"http://{HOST}:{port}")
+    async with chroma_server(tmp_path / "first", port=port) as url:
+        index = await ChromaVectorIndex.connect(url)
+        await index.upsert("space", ids=names(3), vectors=vectors)
+    with pytest.raises(UnavailableError) as refused:
+        await index.query("space", vector=vectors[0], limit=1)
+    assert refused.value.retry_after is not None
+    assert refused.value.__suppress_context__
+    with pytest.raises(UnavailableError):
+        await index.ping()
+    async with chroma_server(tmp_path / "second", port=port):
+        await index.upsert("space", ids=names(3), vectors=vectors)
+        assert await index.count("space") == 3
+    await index.close()
+
+
+async def test_a_proxy_in_the_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{HOST}:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with chroma_server(tmp_path, port=free_port()) as url:
+        index = await ChromaVectorIndex.connect(url)
+        await index.ping()
+        await index.close()
+
+
+def test_collection_names_are_those_that_chroma_takes() -> None:
+    names = [collection_name(space) for space in ("", "a", "a b", "a/b", "é", "-a-", "a" * 600, "a\0b", "s1f-internal")]
+    assert len(set(names)) == len(names)
+    assert all(3 <= len(name) <= 512 and name.isascii() and name[0].isalnum() and name[-1].isalnum() for name in names)
+    assert names[-1] == "s1f-internal"
+
+
+def test_batches_shrink_when_a_write_takes_long_and_grow_when_there_is_room() -> None:
+    now = 0.0
+    pace = Pace(rows=32, target=0.03, least=8, most=64, timer=lambda: now)
+
+    def sizes(total: int, *, seconds_per_row: float) -> Iterator[int]:
+        nonlocal now
+        for rows in pace.slices(total):
+            now += seconds_per_row * (rows.stop - rows.start)
+            yield rows.stop - rows.start
+
+    assert list(sizes(100, seconds_per_row=0.01)) == [32, 16, 8, 8, 8, 8, 8, 8, 4]
+    grown = list(sizes(500, seconds_per_row=0.0001))
+    assert sum(grown) == 500
+    assert max(grown) == 64
+    assert list(sizes(0, seconds_per_row=1.0)) == []
