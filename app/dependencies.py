@@ -40,9 +40,9 @@ def bearer_key(headers: Headers) -> str | None:
 
 def authenticate(key: str | None, *, settings: Settings) -> Caller:
     """Whose key it is; a wrong one and a missing one raise the same `AuthenticationError` where a key is needed."""
-    if settings.admin_key is not None and key is not None:
-        if hmac.compare_digest(_digest(key), _digest(settings.admin_key.get_secret_value())):
-            return ADMIN
+    admin_key = settings.admin_key
+    if admin_key and key is not None and hmac.compare_digest(_digest(key), _digest(admin_key.get_secret_value())):
+        return ADMIN
     if settings.protected:
         raise AuthenticationError
     return ANYONE

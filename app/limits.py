@@ -1,9 +1,10 @@
-"""The limit at the edge: requests a minute for each address, by slowapi's own engine."""
+"""The limits at the edge: requests a minute for each address, by slowapi's own engine, and messages on sockets."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from limits import RateLimitItemPerMinute
@@ -13,6 +14,9 @@ from starlette.requests import HTTPConnection
 
 # Clients over a Unix socket have none, and share one.
 NO_ADDRESS = "local"
+
+# How many messages an address may send at once on its sockets before the limit slows it down.
+SOCKET_BURST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +56,51 @@ class EdgeLimit:
         stats = self._limiter.limiter.get_window_stats(self._item, address)
         wait = max(1, math.ceil(stats.reset_time - time.time()))
         return Allowance(admitted=admitted, limit=self._item.amount, remaining=stats.remaining, reset=wait)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """`tokens` as of `moment`, in the seconds of a monotonic clock."""
+
+    tokens: float
+    moment: float
+
+
+class TokenBuckets:
+    """A bucket for each name: it holds `burst` tokens and gets `per_minute` of them back; 0 is no limit.
+
+    Full buckets are forgotten, so that memory follows the names that are active, not those ever seen.
+    """
+
+    def __init__(self, *, per_minute: int, burst: int, monotonic: Callable[[], float]) -> None:
+        self._rate = per_minute / 60
+        self._burst = min(burst, per_minute)
+        self._monotonic = monotonic
+        self._buckets: dict[str, _Bucket] = {}
+        self._swept = monotonic()
+
+    def take(self, name: str) -> float:
+        """Take a token; the seconds to wait until there is one, 0 if there was."""
+        if not self._rate:
+            return 0.0
+        now = self._monotonic()
+        self._sweep(now)
+        bucket = self._buckets.setdefault(name, _Bucket(tokens=self._burst, moment=now))
+        bucket.tokens = self._level(bucket, now=now)
+        bucket.moment = now
+        if bucket.tokens < 1:
+            return (1 - bucket.tokens) / self._rate
+        bucket.tokens -= 1
+        return 0.0
+
+    def _level(self, bucket: _Bucket, *, now: float) -> float:
+        return min(self._burst, bucket.tokens + (now - bucket.moment) * self._rate)
+
+    def _sweep(self, now: float) -> None:
+        """Once in the time that an empty bucket takes to fill."""
+        if (now - self._swept) * self._rate < self._burst:
+            return
+        self._swept = now
+        full = [name for name, bucket in self._buckets.items() if self._level(bucket, now=now) >= self._burst]
+        for name in full:
+            del self._buckets[name]

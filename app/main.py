@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +17,8 @@ from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
-from app.limits import EdgeLimit
-from app.routers import chat, documents, operations, search
+from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
+from app.routers import chat, documents, operations, pages, search
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.validation import describe
@@ -60,10 +61,16 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         debug=settings.debug,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.edge_limit = EdgeLimit(per_minute=settings.rate_limit_per_minute)
-    for module in (chat, documents, search, openai, operations):
+    app.state.message_limit = TokenBuckets(
+        per_minute=settings.rate_limit_per_minute, burst=SOCKET_BURST, monotonic=time.monotonic
+    )
+    for module in (chat, documents, search, openai, operations, pages):
         app.include_router(module.router)
+    app.mount("/static", pages.static_files)
     _handle_errors(app)
     if settings.cors_origins:
         app.add_middleware(

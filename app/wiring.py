@@ -31,6 +31,7 @@ from app.services.catalog import Catalog, CatalogFile
 from app.services.completion import Breaker, Completion, TimeOuts
 from app.services.complexity import ComplexityClassifier, Thresholds
 from app.services.detectors import DetectionPolicy, Detectors
+from app.services.embeddings import Embeddings
 from app.services.gateway import Gateway, GatewayPolicy
 from app.services.ingestion import Ingestion
 from app.services.labels import Labeller
@@ -70,6 +71,7 @@ class Services:
     gateway: Gateway
     ingestion: Ingestion
     retrieval: Retrieval
+    embeddings: Embeddings
     labeller: Labeller
     catalog: Catalog
     documents: DocumentStore
@@ -168,6 +170,7 @@ def _build(settings: Settings, *, engines: Engines) -> Services:
             clock=_now,
         ),
         retrieval=retrieval,
+        embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
         labeller=labeller,
         catalog=catalog,
         documents=documents,

@@ -9,6 +9,7 @@ connection breaks before an answer, its clients try once more on a fresh one.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -63,12 +64,14 @@ class _Clients(LLMClientCache):
         inner: Any = getattr(value, "_client", value)
         for client in (value, inner):
             if hasattr(client, "follow_redirects"):
-                pass
+                client.follow_redirects = False
         super().set_cache(key, value, litellm_owned_client=litellm_owned_client, **options)
 
 
 def _silence() -> None:
     """No logging of prompts, callbacks, proxies from the environment, retries, rewriting or dropping of parameters."""
+    # Its log lines quote exceptions, which quote prompts.
+    pass
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.disable_streaming_logging = True

@@ -53,13 +53,25 @@ class FormDefaults(Strict):
     metadata: Metadata = {}
 
 
+def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its definitions written out where they are used: there is no other place for them here."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, dict):
+            name = str(node.get("$ref", "")).rpartition("/")[2]
+            return resolve(definitions[name]) if name else {key: resolve(value) for key, value in node.items()}
+        return [resolve(item) for item in node] if isinstance(node, list) else node
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
+
+
 REQUEST_SCHEMA: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {
-                "schema": DocumentsBody.model_json_schema(ref_template="#/components/schemas/{model}")
-            },
+            "application/json": {"schema": _self_contained(DocumentsBody.model_json_schema())},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",

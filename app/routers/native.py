@@ -19,7 +19,6 @@ from app.models import (
     Event,
     Finished,
     ImagePart,
-    JSONValue,
     Label,
     Message,
     Part,
@@ -33,7 +32,7 @@ from app.models import (
 from app.routers.replies import Answer, error_body
 
 LONGEST_MESSAGE = 1_000_000
-IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,)"
+IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
 
 
 def _parse_label(value: object) -> object:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -84,9 +85,9 @@ class ChromaVectorIndex:
     Chroma's client is synchronous: writes go through one thread, which keeps them in order, reads through a few.
     """
 
-    def __init__(self, client: Client, *, lock: int | None = None) -> None:
+    def __init__(self, client: Client, *, resources: ExitStack) -> None:
         self._client = client
-        self._lock = lock
+        self._resources = resources
         self._collections: dict[str, Collection] = {}
         self._upserts = Pace()
         self._deletes = Pace(rows=100)
@@ -101,7 +102,7 @@ class ChromaVectorIndex:
     @classmethod
     async def connect(cls, url: str) -> ChromaVectorIndex:
         """Use the Chroma server at `http[s]://host[:port]`; raises `VectorStoreUnavailableError` if it is away."""
-        return cls(await asyncio.to_thread(_translated, lambda: _server_client(url)))
+        return await asyncio.to_thread(_connect, url)
 
     async def upsert(self, space: str, *, ids: Sequence[str], vectors: Vectors) -> None:
         await self._run(self._writer, lambda: self._upsert(space, ids=list(ids), vectors=vectors))
@@ -179,9 +180,7 @@ class ChromaVectorIndex:
     def _close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
-        self._client.close()
-        if self._lock is not None:
-            os.close(self._lock)
+        self._resources.close()
 
 
 def collection_name(space: str) -> str:
@@ -228,12 +227,18 @@ def _settings() -> Settings:
 
 def _open(path: Path) -> ChromaVectorIndex:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = _take_lock(path)
-    try:
-        return ChromaVectorIndex(_translated(lambda: _embedded_client(path)), lock=lock)
-    except BaseException:
-        os.close(lock)
-        raise
+    with ExitStack() as opened:
+        opened.callback(os.close, _take_lock(path))
+        client = _translated(lambda: _embedded_client(path))
+        opened.callback(client.close)
+        return ChromaVectorIndex(client, resources=opened.pop_all())
+
+
+def _connect(url: str) -> ChromaVectorIndex:
+    with ExitStack() as opened:
+        client = _translated(lambda: _server_client(url, opened=opened))
+        opened.callback(client.close)
+        return ChromaVectorIndex(client, resources=opened.pop_all())
 
 
 def _embedded_client(path: Path) -> Client:
@@ -246,7 +251,7 @@ def _embedded_client(path: Path) -> Client:
     return Client.from_system(system)
 
 
-def _server_client(url: str) -> Client:
+def _server_client(url: str, *, opened: ExitStack) -> Client:
     address = urlsplit(url)
     settings = _settings()
     settings.chroma_api_impl = "chromadb.api.fastapi.FastAPI"
@@ -257,6 +262,7 @@ def _server_client(url: str) -> Client:
     # Chroma's own session waits for ever and sends everything to a proxy that the environment may name.
     api = cast("Any", system.instance(ServerAPI))  # type: ignore[type-abstract]  # Chroma looks the class up
     api._session = type(api._session)(headers=api._session.headers, timeout=SERVER_SECONDS, trust_env=False)  # noqa: SLF001  # it takes no session of ours
+    opened.callback(api._session.close)  # noqa: SLF001  # nor does it close its own
     system.start()
     return Client.from_system(system)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, Tag, model_validator
 
@@ -210,9 +210,8 @@ class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
         return cache_use(True if stated is None else stated)
 
 
-def _as_given(value: Any) -> JSONValue:
+def _as_given(value: Strict | str | None) -> JSONValue:
     """The JSON that was read, without the fields that were left out."""
     if isinstance(value, Strict):
-        given: JSONValue = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return given
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return value

@@ -1,4 +1,4 @@
-"""Sluice's own options on OpenAI's surface: in the body, or in `x-sluice-*` headers where a client cannot add fields."""
+"""Sluice's own options on OpenAI's surface: in the body, or in headers where a client cannot add fields."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SluiceOptions(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderOptions:
-    """The options as headers state them: the label is joined with the body's, for the others the body has precedence."""
+    """The options as headers state them: the label is joined with the body's; for the others the body decides."""
 
     sensitivity: Label | None
     documents: bool | DocumentsBody | None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
-from app.dependencies import EDGE, CallerDep, ServicesDep
+from app.dependencies import EDGE, CallerDep, ServicesDep, get_caller
 from app.errors import UnknownModelError
 from app.models import Model
 from app.routers.bodies import BoundedRoute
 from app.routers.openai.bodies import ChatCompletionBody
+from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
 from app.routers.openai.options import OptionsDep
 from app.routers.openai.rendering import CompletionSurface
 from app.routers.replies import StreamReply, WholeReply, json_response
@@ -31,8 +32,16 @@ async def complete(body: ChatCompletionBody, services: ServicesDep, caller: Call
     return StreamReply(events, surface=surface) if body.stream else WholeReply(events, surface=surface)
 
 
-@router.get("/models", response_class=Response)
-async def list_models(services: ServicesDep, caller: CallerDep) -> Response:
+@router.post("/embeddings", response_class=Response)
+async def embed(body: EmbeddingsBody, services: ServicesDep, caller: CallerDep, options: OptionsDep) -> Response:
+    """Turn texts into vectors, in their order, as OpenAI does."""
+    embedded = await services.embeddings.embed(body.to_request(options), caller=caller)
+    headers = {"x-sluice-model": embedded.model, "x-sluice-label": embedded.label.word, "x-sluice-cache": "none"}
+    return json_response(embeddings_reply(embedded, encoding_format=body.encoding_format), headers=headers)
+
+
+@router.get("/models", response_class=Response, dependencies=[Depends(get_caller)])
+async def list_models(services: ServicesDep) -> Response:
     """The names that `model` takes: `auto`, `documents`, `local`, then the catalog, models that answer now first."""
     view = services.catalog.view
     models = sorted(view.models.values(), key=lambda model: model.id not in view.available)
@@ -40,8 +49,8 @@ async def list_models(services: ServicesDep, caller: CallerDep) -> Response:
     return json_response({"object": "list", "data": data})
 
 
-@router.get("/models/{name:path}", response_class=Response)
-async def read_model(name: str, services: ServicesDep, caller: CallerDep) -> Response:
+@router.get("/models/{name:path}", response_class=Response, dependencies=[Depends(get_caller)])
+async def read_model(name: str, services: ServicesDep) -> Response:
     """One model; its name may contain slashes."""
     if name in ALIASES:
         return json_response(_alias(name))

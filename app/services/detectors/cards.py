@@ -43,9 +43,9 @@ _PRINTED = re.compile(r"(?:4,){3}[1-4],|(?:4,){4}3,|4,6,[45],")
 
 
 _WRAPPED = re.compile(
-    r"(?<![\w.])(\d{6,12}|\d{4}(?:[ -]\d{4}){1,2})[ -]?[ \t]*\r?\n[ \t>]*(\d{4,12}|\d{4}(?:[ -]\d{3,4}){1,2})(?![\w.])"
+    r"(?<![\w.])(\d{4}(?:[ -]\d{4}){1,2}|\d{6,12})[ -]?[ \t]*\r?\n[ \t>]*(\d{4}(?:[ -]\d{3,4}){1,2}|\d{4,12})(?![\w.])"
 )
-_PLAIN_SEPARATORS = frozenset("-._/")
+_PLAIN_SEPARATORS, _BRACKETS = frozenset("-._/"), frozenset("()")
 _LONGEST_LIST = 8
 _SHORTEST, _LONGEST = 12, 19
 
@@ -70,12 +70,17 @@ def _cards_in(view: View, number: Number) -> Iterator[Span]:
     if len(number.groups) > _LONGEST_LIST and len(number.digits) > _LONGEST:
         yield from _cards_in_list(number, named=named)
         return
-    tidy = len(number.separators) <= 1 and number.separators <= _PLAIN_SEPARATORS
+    plain = len(number.separators) <= 1 and number.separators <= _PLAIN_SEPARATORS
+    tidy = plain or number.separators == _BRACKETS
     position = 0
     while position < len(number.groups):
         rest = number.groups[position : position + _LONGEST]
         length = _longest_card(
-            rest, whole=len(number.groups), tidy=tidy, named=named, after_point=view.text[max(0, rest[0].start - 1) : rest[0].start] == "."
+            rest,
+            whole=len(number.groups),
+            tidy=tidy,
+            named=named,
+            after_point=view.text[max(0, rest[0].start - 1) : rest[0].start] == ".",
         )
         if length:
             yield Span(Kind.PAYMENT_CARD, rest[0].start, rest[length - 1].end)
@@ -107,7 +112,9 @@ def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: b
         shape += f"{len(group.digits)},"
         if len(digits) > _LONGEST:
             break
-        printed = (count == 1 and not after_point) or (tidy and (count == whole or _PRINTED.fullmatch(shape) is not None))
+        printed = (count == 1 and not after_point) or (
+            tidy and (count == whole or _PRINTED.fullmatch(shape) is not None)
+        )
         if len(digits) >= _SHORTEST and (printed or named) and is_card(digits, named=named):
             longest = count
     return longest

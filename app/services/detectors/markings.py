@@ -11,13 +11,13 @@ from app.services.detectors.vocabulary import Vocabulary
 
 _CONFIDENTIAL = Vocabulary(
     # English
-    "confidential, strictly private, privileged and confidential, attorney-client, attorney client, attorney work product, attorney-work-product, solicitor-client",
-    "legally privileged, legal privilege, privileged communication, under nda, under an nda, nda protected, nda-protected, subject to nda, subject to an nda, covered by nda",
-    "covered by an nda, nda applies, non-disclosure agreement with, under embargo, embargoed until, embargoed, draft earnings, unreleased earnings, unpublished earnings",
+    "strictly private, privileged and confidential, privileged & confidential, attorney work product, attorney-work-product, attorney-client privileged, attorney client privileged, attorney-client communication, attorney-client confidential, protected by attorney-client, subject to attorney-client, covered by attorney-client, under attorney-client, solicitor-client privileged, secret defense, very confidential",
+    "legally privileged, under nda, under an nda, nda protected, nda-protected, subject to nda, subject to an nda, covered by nda",
+    "covered by an nda, covered by our nda, covered by the nda, subject to the nda, subject to our nda, under our nda, under the nda, nda applies, per the nda, per our nda, non-disclosure agreement with, under embargo, embargoed until, embargoed, draft earnings, unreleased earnings, unpublished earnings",
     "unannounced earnings, pre-announcement earnings, preliminary earnings, earnings draft, material non-public, material nonpublic, mnpi, insider information, inside information",
     "not for distribution, do not distribute, do not forward, do not share, do not disclose, do not circulate, not for public release, not for release, not for publication",
     "eyes only, need to know basis, need-to-know, top secret, trade secret of, trade secrets of, our trade secret, our trade secrets, company secret, restricted distribution, board only",
-    "proprietary and, commercial in confidence, commercial-in-confidence, in strict confidence, in strictest confidence, sensitive but unclassified",
+    "commercial in confidence, commercial-in-confidence, in strict confidence, in strictest confidence, sensitive but unclassified, keep this between us, not yet public, not yet announced, not publicly announced",
     # German
     "vertraulich, streng vertraulich, vertrauliche, vertraulicher, vertrauliches, geheim, streng geheim, verschlusssache, geschäftsgeheimnis, betriebsgeheimnis, geheimhaltungsvereinbarung mit",
     "anwaltsgeheimnis, anwaltskorrespondenz, nicht weitergeben, nicht zur weitergabe, nicht zur veröffentlichung, sperrfrist, insiderinformation",
@@ -55,14 +55,35 @@ _INTERNAL = Vocabulary(
     "για εσωτερική χρήση, для внутреннего пользования, только для внутреннего, для служебного пользования, для внутрішнього користування, şirket içi, kurum içi, dahili kullanım",
     "仅供内部, 仅限内部, 内部使用, 内部资料, 内部文件, 内部参考, 对内使用, 内部公开, 社内限定, 社内限り, 社内用, 社内資料",
 )
+# Words that mark a text in a heading, a statement or a label, and only name a subject elsewhere.
+_AMBIGUOUS = Vocabulary("confidential")
+_STATED_BEFORE = re.compile(
+    r"(?:^|\n)[^\w\n]*$|(?:strictly|highly|very|extremely|company|commercially|private and|privileged and|proprietary and|&|/|\bis|\bare|\bbe|\bstays?|remains?|\bkeep|\bkept|this|these|marked|considered"
+    r"|treat|treated|\bas|\bour|\bmy|\bthe|attached|their|following|contains?|classification:?|label:?|by)\s+(?:(?:it|this|that|them|strictly|highly|as|all|following|attached)\s+)?[\"'\u201c(\[]?$"
+)
+_STATED_AFTER = re.compile(
+    r"\s*(?:$|[:|!\])\u2013\u2014\n]|-\s|\.\s*$)|\s(?:information|documents?|memo|memorandum|report|draft|material|data|and (?:proprietary|privileged|internal|private)|& |do not|until|business|client|company|privileged"
+    r"|work product)\b"
+)
+# Words that mark a text only as a heading of their own, or as the value of its classification.
+_HEADING = re.compile(
+    r"^[^\w\n]{0,8}(?P<mark>RESTRICTED|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE|ATTORNEY[- ]CLIENT PRIVILEGE|EMBARGO|NDA|RISERVATO|RISERVATA|GEHEIM|GIZLI|TAJNE|SECRET DEFENSE|CLASSIFIED|SEGRETO|SECRETO|RESERVADO|HEMLIG|HEMMELIG|SALAINEN)"
+    r"(?=[^\w\n]{0,8}$|\s?[-:|/\u2013\u2014]\s)"
+    r"|(?:classification|sensitivity|data class|protection level|klassifizierung|vertraulichkeit(?:sstufe)?|schutzklasse|classificazione|clasificacion|niveau de confidentialite|\u5bc6\u7ea7|\u4fdd\u5bc6\u7ea7\u522b)"
+    r"\s?[:=\uff1a]\s?(?P<level>restricted|secret|confidential|sensitive|private|internal|intern|interne|interno|vertraulich|geheim|\u79d8\u5bc6|\u673a\u5bc6|\u7edd\u5bc6|\u5185\u90e8)\b",
+    re.MULTILINE,
+)
+_HEADING_WORDS = frozenset(
+    "restricted secret sensitive attorney proprietary private embargo nda riservato riservata geheim gizli tajne classified segreto secreto reservado hemlig hemmelig salainen"
+    " classification sensitivity class level klassifizierung vertraulichkeit vertraulichkeitsstufe schutzklasse classificazione clasificacion confidentialite".split()
+)
+_INTERNAL_LEVELS = frozenset({"internal", "intern", "interne", "interno", "\u5185\u90e8"})
 # A word about confidentiality in general, or its denial, is no marking of this text.
 _DENIED_BEFORE = re.compile(
     r"(?:\bnot|\bnon|\bno longer|\bisn't|\baren't|\bnicht|\bpas|\bno es|\bnon e|\bniet|\bnie|\bnao|\u4e0d\u662f|\u975e|what (?:does|is|are|do)|define|meaning of|word|term|difference between|definition of)"
     r"[\s\"'\u201c-]{0,3}(?:(?:strictly|an?|the|considered|really|word|term|so|as|any)[\s\"'\u201c-]{0,3}){0,2}$"
 )
-_DISCUSSED_AFTER = re.compile(
-    r"[\"'\u201d]? (?:means|mean|refers to|is defined|bedeutet|veut dire|significa)\b|computing|ity\b"
-)
+_DISCUSSED_AFTER = re.compile(r"[\"'\u201d]? (?:means?|refers to|is defined|bedeutet|veut dire|significa|computing)\b")
 
 _PROJECT = re.compile(
     r"\b(?:our|internal|secret|unannounced|unreleased|codenamed|code-named|unser|unserem|internes|notre|nuestro|nostro|nosso|ons|nasz)\s(?:internal\s|secret\s|new\s)?(?:Project|Projekt|Projet|Proyecto|Progetto|Projeto|Operation|Initiative)\s"
@@ -80,15 +101,40 @@ _TICKET_HINTS = frozenset(
 
 
 def find_markings(view: View) -> Iterator[Span]:
-    """Phrases that mark a text as confidential or internal, unless the text only talks about the word."""
+    """Phrases and headings that mark a text as confidential or internal, unless the text only talks about the word."""
     for kind, vocabulary in ((Kind.CONFIDENTIAL_MARKING, _CONFIDENTIAL), (Kind.INTERNAL_MARKING, _INTERNAL)):
         for start, end in vocabulary.places(view):
-            before, after = view.lower[max(0, start - 40) : start], view.lower[end : end + 16]
-            if (
-                _DENIED_BEFORE.search(before) is None
-                and _DISCUSSED_AFTER.match(after.removeprefix(" ") if after[:2] == " c" else after) is None
-            ):
+            if not _is_discussed(view.lower, start, end):
                 yield Span(kind, start, end)
+    for start, end in _AMBIGUOUS.places(view):
+        if _is_stated(view, start, end) and not _is_discussed(view.lower, start, end):
+            yield Span(Kind.CONFIDENTIAL_MARKING, start, end)
+    if view.is_unspaced or not _HEADING_WORDS.isdisjoint(view.words):
+        yield from _headings(view)
+
+
+def _headings(view: View) -> Iterator[Span]:
+    for text in (view.text, view.lower):
+        for match in _HEADING.finditer(text):
+            level = match.group("level")
+            kind = Kind.INTERNAL_MARKING if level in _INTERNAL_LEVELS else Kind.CONFIDENTIAL_MARKING
+            yield Span(kind, *match.span("level" if level else "mark"))
+
+
+def _is_discussed(text: str, start: int, end: int) -> bool:
+    return (
+        _DENIED_BEFORE.search(text[max(0, start - 40) : start]) is not None
+        or _DISCUSSED_AFTER.match(text, end, end + 24) is not None
+    )
+
+
+def _is_stated(view: View, start: int, end: int) -> bool:
+    """Whether the word is written large, begins its line, or is said of this very text."""
+    return (
+        view.text[start].isupper()
+        or _STATED_BEFORE.search(view.lower[max(0, start - 40) : start]) is not None
+        or _STATED_AFTER.match(view.lower[end : end + 24]) is not None
+    )
 
 
 def find_internal_names(view: View) -> Iterator[Span]:

@@ -118,11 +118,16 @@ def _kind_of_ipv4(view: View, match: re.Match[str], *, own: Sequence[Network]) -
     before = view.lower[max(0, match.start() - 40) : match.start()]
     if _is_version(before):
         return None
-    # Versions are made of small numbers, and stand behind the product's name.
-    like_version = max(address.packed) < 30 or (address.packed[0] < 32 and _NAME_BEFORE.search(view.text[max(0, match.start() - 24) : match.start()]))
-    if like_version and not _IP_BEFORE.search(before):
+    kind = _kind_of_address(view, address, match, own=own)
+    if kind is Kind.IP_ADDRESS and _has_version_numbers(view, address, match) and not _IP_BEFORE.search(before):
         return None
-    return _kind_of_address(view, address, match, own=own)
+    return kind
+
+
+def _has_version_numbers(view: View, address: ipaddress.IPv4Address, match: re.Match[str]) -> bool:
+    """Versions are made of small numbers, or start with one behind the product's name."""
+    named = _NAME_BEFORE.search(view.text[max(0, match.start() - 24) : match.start()]) is not None
+    return max(address.packed) < 30 or (address.packed[0] < 32 and named)
 
 
 def _is_version(before: str) -> bool:

@@ -25,6 +25,21 @@ _GROUPED = re.compile(
     r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza|sk-(?:proj-|ant-)?|[rs]k_live_|gh[pousr]_|github_pat_|glpat-|xox[abp]-|hf_|npm_|gsk_|SG\.|dop_v1_)\w{0,8}"
     r"(?:[ -]\w{2,8}){2,24}"
 )
+_SPOKEN_DIGITS = {
+    word: str(digit)
+    for digit, words in enumerate((
+        "zero oh null zero nul cero zero \u96f6 \u3007", "one eins ein un uno um een \u4e00 \u5e7a", "two zwei zwo deux dos due dois twee \u4e8c", "three drei trois tres tre drie \u4e09",
+        "four vier quatre cuatro quattro quatro \u56db", "five funf fuenf cinq cinco cinque vijf \u4e94", "six sechs seis sei zes \u516d", "seven sieben sept siete sette sete zeven \u4e03",
+        "eight acht huit ocho otto oito \u516b", "nine neun neuf nueve nove negen \u4e5d",
+    ))
+    for word in words.split()
+}  # fmt: skip
+_DIGIT_WORD = "|".join(sorted(_SPOKEN_DIGITS, key=len, reverse=True))
+_SPOKEN = re.compile(
+    rf"(?<![A-Za-z])(?:{_DIGIT_WORD})(?:[ ,-]{{0,2}}(?:{_DIGIT_WORD})){{6,}}(?![A-Za-z])", re.IGNORECASE
+)
+_SPOKEN_WORD = re.compile(_DIGIT_WORD, re.IGNORECASE)
+_SPOKEN_WORDS = frozenset(word for word in _SPOKEN_DIGITS if word.isascii())
 _KEY_PREFIX = re.compile(r"AKIA|ASIA|AIza|sk-|[rs]k_live|gh[pousr]_|github_pat|glpat|xox|hf_|npm_|gsk_|SG\.|dop_v1")
 # Three single characters in a row, which prose hardly ever has.
 _SINGLES = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]([ \-._*|])[A-Za-z0-9]\1[A-Za-z0-9]\1[A-Za-z0-9](?![A-Za-z0-9])")
@@ -55,6 +70,8 @@ def _possible_rewrites(view: View) -> Iterator[tuple[re.Pattern[str], Callable[[
     if _SINGLES.search(text):
         yield _SPACED, _without_spaces
         yield _DASHED, _without_signs
+    if view.is_unspaced or len(_SPOKEN_WORDS & view.words) > 1:
+        yield _SPOKEN, _as_digits
     if _KEY_PREFIX.search(text):
         yield _GROUPED, _join_groups
 
@@ -108,6 +125,10 @@ def _without_spaces(match: re.Match[str]) -> str | None:
 
 def _without_signs(match: re.Match[str]) -> str | None:
     return match.group().replace(match.group(1), "")
+
+
+def _as_digits(match: re.Match[str]) -> str | None:
+    return "".join(_SPOKEN_DIGITS[word.group().lower()] for word in _SPOKEN_WORD.finditer(match.group()))
 
 
 def _join_groups(match: re.Match[str]) -> str | None:

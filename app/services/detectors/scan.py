@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from app.models import Finding, Label
 from app.services.detectors.addresses import find_postal_addresses
@@ -31,9 +32,10 @@ _PIECE = 32_768
 _LONGEST_MATCH = 4_608
 # How far to either side of the seam of two fields a value may reach that was cut in two.
 _SEAM = 512
+_LONGEST_CHAIN = 64
 
 _DIGIT = re.compile(r"\d")
-_LETTER_END, _LETTER_START = re.compile(r"[\w+/=.-]\s*$"), re.compile(r"\s*[\w+/=.-]")
+_WORD_END, _WORD_START = re.compile(r"[\w+/=@-]\s*$"), re.compile(r"\s*[\w+/=@-]")
 
 Detector = Callable[[View], Iterable[Span]]
 
@@ -52,7 +54,8 @@ class Field:
 class Detectors:
     """Every detector under one policy."""
 
-    def __init__(self, policy: DetectionPolicy) -> None:
+    def __init__(self, policy: DetectionPolicy, *, extra: Sequence[Detector] = ()) -> None:
+        """`extra` detectors see every reading of the text after the built-in ones."""
         self._policy = policy
         domains = "|".join(re.escape(domain) for domain in policy.own_domains)
         own_hosts = re.compile(rf"(?<![\w.-])(?:[\w-]+\.)*(?:{domains})(?![\w-]|\.\w)") if domains else None
@@ -79,6 +82,7 @@ class Detectors:
             find_markings,
             find_internal_names,
             OwnDetector.of(policy).find,
+            *extra,
         )
 
     async def scan(self, fields: Sequence[Field]) -> tuple[Finding, ...]:
@@ -153,19 +157,31 @@ class _Scan:
             yield
         for span in resolve(spans):
             self._count(span.kind, self._field_at(span.end - 1))
-        for seam in range(1, len(self._fields)):
-            self._look_at_seam(seam)
-            if seam % 32 == 0:
-                yield
+        for chain in self._chains():
+            self._look_at_chain(chain)
+            yield
 
-    def _look_at_seam(self, seam: int) -> None:
-        """Find what was cut in two in the middle of a word or a number, which a line break between would hide."""
-        before, after = self._fields[seam - 1].text[-_SEAM:], self._fields[seam].text[:_SEAM]
-        if _LETTER_END.search(before[-8:]) and _LETTER_START.match(after[:8]):
-            before, after = before.rstrip(), after.lstrip()
-            for span in self._detectors.spans(before + after):
-                if span.start < len(before) < span.end:
-                    self._count(span.kind, seam)
+    def _chains(self) -> Iterator[list[tuple[str, int]]]:
+        """Runs of fields that may hold one value cut in pieces: each ends and the next begins within a word or a number."""
+        chain: list[tuple[str, int]] = []
+        for index, field in enumerate(self._fields):
+            if chain and _runs_on(chain[-1][0], field.text):
+                chain.append((field.text[:_SEAM].strip(), index))
+                if len(field.text) <= _SEAM and len(chain) < _LONGEST_CHAIN:
+                    continue
+            if len(chain) > 1:
+                yield chain
+            chain = [(field.text[-_SEAM:].strip(), index)]
+        if len(chain) > 1:
+            yield chain
+
+    def _look_at_chain(self, chain: list[tuple[str, int]]) -> None:
+        """Find what was cut in two inside a word or a number, which a line break between would hide."""
+        ends = list(accumulate(len(text) for text, _ in chain))
+        for span in self._detectors.spans("".join(text for text, _ in chain)):
+            first, last = bisect_right(ends, span.start), bisect_right(ends, span.end - 1)
+            if first != last:
+                self._count(span.kind, chain[last][1])
 
     def _field_at(self, position: int) -> int:
         return bisect_right(self._starts, position) - 1
@@ -180,12 +196,19 @@ class _Scan:
     def findings(self) -> tuple[Finding, ...]:
         """Each kind in each field once, with its count; kinds whose label is public are left out."""
         findings = (
-            Finding(
-                detector=str(kind), label=self._policy.labels.get(kind, Label.CONFIDENTIAL), where=where, count=count
-            )
+            Finding(detector=str(kind), label=self._label(kind), where=where, count=count)
             for (kind, where), count in self._found.items()
         )
         return tuple(finding for finding in findings if finding.label > Label.PUBLIC)
+
+    def _label(self, kind: str) -> Label:
+        if kind in {UNINSPECTED, DETECTOR_FAILURE}:
+            return Label.CONFIDENTIAL
+        return self._policy.labels.get(kind, Label.CONFIDENTIAL)
+
+
+def _runs_on(before: str, after: str) -> bool:
+    return _WORD_END.search(before[-8:]) is not None and _WORD_START.match(after[:8]) is not None
 
 
 def _pieces(length: int) -> Iterator[tuple[int, int]]:

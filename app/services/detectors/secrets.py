@@ -34,6 +34,7 @@ _PROVIDER_FORMS = (
     r"pscale_(?:tkn|pw|oauth)_[\w.-]{32,}|EAA[A-Za-z0-9]{60,}|AGE-SECRET-KEY-1[A-Z0-9]{58}|phc_[\w-]{40,}|pul-[0-9a-f]{40}",
     r"CFPAT-[\w-]{40,}|v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}|t1\.[\w-]{60,}|AQVN[\w-]{35,}|LTAI[A-Za-z0-9]{16,24}|AKID[A-Za-z0-9]{32}",  # Cloudflare, Yandex, Alibaba, Tencent
     r"ops_eyJ[\w+/=]{60,}|tskey-[a-z]+-[\w-]{20,}|rpa_[A-Z0-9]{40,}|key_[0-9a-f]{32}|rdme_\w{60,}|ddp?_[A-Za-z0-9]{30,}|nfp_[\w]{36}|vc[apikr]_\w{20,}",
+    r"hooks\.slack\.com/(?:services|workflows)/[\w/-]{30,}|discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{60,}",  # web hooks
     r"\d{8,10}:AA[\w-]{32,35}",  # Telegram
     r"[MNO][A-Za-z\d]{23,27}\.[\w-]{6}\.[\w-]{27,40}",  # Discord
     r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*|eyJ[\w-]{8,}(?:\.[\w-]*){4}",  # JSON web tokens, signed and encrypted
@@ -57,8 +58,9 @@ _KEY_NAME = (
 )
 _NAMED = re.compile(
     rf"(?:(?P<password>{_PASSWORD_NAME})|(?P<key>{_KEY_NAME}))(?P<rest>[\w-]{{0,24}})[\"'`\]]{{0,2}}"
+    r"(?:\s(?:for|on|of|to|at|in|fur|von|zum|zur|du|de|del|pour|para|di|per|voor|van|do|dla|till|for|til)(?:\s[\w.@-]{1,30}){1,4}?)?"
     r"(?:\s{0,4}(?P<sign>:=|=>|={1,3}|:|\uff1a)|\s{1,3}(?P<verb>is|was|ist|lautet|est|es|e|jest|to|ar|er|on|set to|\u0434\u043b\u044f)(?=\s)|\s?(?P<shi>\u662f|\u4e3a)|(?P<option>(?<=--password) ))"
-    r"\s{0,4}(?P<comparison>==)?(?:f|b|r|str)?(?:(?P<quote>[\"'`\u201c\u2018\u00ab])(?P<quoted>[^\"'`\n\u201d\u2019\u00bb]{4,200})[\"'`\u201d\u2019\u00bb]|(?P<bare>[^\s\"'`,;<>(){}\[\]|]{4,200}))"
+    r"\s{0,4}(?P<comparison>==)?(?:(?:f|b|r|rb|str)?(?P<quote>[\"'`\u201c\u2018\u00ab])(?P<quoted>[^\"'`\n\u201d\u2019\u00bb]{4,200})[\"'`\u201d\u2019\u00bb]|(?P<bare>[^\s\"'`,;<>(){}\[\]|]{4,200}))"
 )
 # What each name begins with: the names themselves are tried only where one of these stands.
 _NAME_STARTS = (
@@ -81,6 +83,8 @@ _PLACEHOLDER = re.compile(
     r"|([a-z0-9*.\-_])\1+|(?:abc|123|xyz|abcdef|123456|12345678|abc123|qwerty)+)",
     re.IGNORECASE,
 )
+_SHORTEST_PASSWORD = 6
+_USER_BEFORE = re.compile(r"(?<![a-z])(?:user(?:name| ?id)?|uid|login)=[^\s;,()]{1,40}[\s;,&]{1,2}$")
 _IDENTIFIER = re.compile(r"[@&*!-]?[a-z_$][\w$]*(?:(?:\.|->|::|\?\.)[a-z_$][\w$]*)*[.?!:)]*", re.IGNORECASE)
 _CALL = re.compile(r"[\w.]*\(")
 _URL_PASSWORD = re.compile(r"://(?P<user>[^\s:/@\"'<>]{0,80}):(?P<value>[^\s@/\"'<>]{2,120})@[\w\[.-]")
@@ -105,7 +109,9 @@ _AUTHORIZATION = re.compile(
     r"(?:authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?\s?(?:basic|bearer|token|apikey|digest)?|bearer|basic)\s+(?P<value>[\w+/=.~:-]{12,400})"
 )
 _COMMAND_USER = re.compile(r"(?:^|\s)(?:-u|--user)[ =][\"']?[\w.@-]{1,64}:(?P<value>[^\s\"']{4,100})")
-_COMMAND_PASSWORD = re.compile(r"\s--pass(?:word|wd|phrase)?[ =][\"']?(?P<value>[^\s\"'-][^\s\"']{3,100})")
+_COMMAND_PASSWORD = re.compile(
+    r"(?:\s--pass(?:word|wd|phrase)?[ =]|\bsshpass\s+-p\s?|\bmysql(?:dump|admin)?\s[^\n|;]{0,60}?\s-p)[\"']?(?P<value>[^\s\"'-][^\s\"']{3,100})"
+)
 _PIN = re.compile(
     r"(?<![a-z])pin(?:[ -]?(?:code|number|nummer))?\s{0,2}(?:is|ist|est|es|:|=|\u662f)\s{0,2}(?P<value>\d{4,8})(?![\w.])"
 )
@@ -192,7 +198,7 @@ def _may_match(pattern: re.Pattern[str], view: View) -> bool:
     if pattern is _COMMAND_USER:
         return "-u" in view.text or "--user" in view.text
     if pattern is _COMMAND_PASSWORD:
-        return "--pass" in view.lower
+        return "--pass" in view.lower or not view.words.isdisjoint({"sshpass", "mysql", "mysqldump", "mysqladmin"})
     return "pin" in view.words if pattern is _PIN else "=" in view.text
 
 
@@ -206,10 +212,18 @@ def _named_value(view: View, match: re.Match[str]) -> Span | None:
     if _PLACEHOLDER.fullmatch(value) or view.text[end : end + 1] == "(":
         return None
     is_password = match.group("password") is not None
-    plausible = _is_password(value, quoted=group == "quoted") if is_password else _is_key(value)
+    plain_word = _is_setting(view, match) and value.isalpha() and len(value) >= _SHORTEST_PASSWORD
+    plausible = plain_word or _is_password(value, quoted=group == "quoted") if is_password else _is_key(value)
     connection = match.group("key") in {"accountkey", "sharedaccesskey"}
     kind = Kind.PASSWORD if is_password else Kind.CONNECTION_STRING if connection else Kind.TOKEN
     return Span(kind, start, start + len(value)) if plausible else None
+
+
+def _is_setting(view: View, match: re.Match[str]) -> bool:
+    """Whether the value is one of an environment file or a connection string, where plain words are passwords too."""
+    name = view.text[match.start("password") : match.end("password")]
+    before = view.lower[max(0, match.start() - 60) : match.start()]
+    return match.group("sign") == "=" and (name.isupper() or _USER_BEFORE.search(before) is not None)
 
 
 def _is_password(value: str, *, quoted: bool) -> bool:
@@ -221,7 +235,11 @@ def _is_password(value: str, *, quoted: bool) -> bool:
         return len(value) >= 4
     if _IDENTIFIER.fullmatch(value) and not has_digit:
         return False
-    return len(value) >= 6 and has_letter and (has_digit or any(not c.isalnum() for c in value.strip("-_.:/")))
+    return (
+        len(value) >= _SHORTEST_PASSWORD
+        and has_letter
+        and (has_digit or any(not c.isalnum() for c in value.strip("-_.:/")))
+    )
 
 
 def _is_key(value: str) -> bool:

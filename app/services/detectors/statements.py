@@ -85,7 +85,7 @@ _STATEMENTS = (
             "verklagt, klagt gegen, angeklagt, verurteilt, verhaftet, wird ermittelt, vorbestraft, poursuivi, poursuivie, mis en examen, mise en examen, condamné, condamnée, arrêté pour, arrêtée pour, accusé de, accusée de",
             "demandado, demandada, acusado, acusada, condenado, condenada, detenido, detenida, imputado, imputada, citato in giudizio, denunciato, denunciata, condannato, condannata, indagato, indagata, arrestato, arrestata",
             "processado, processada, arguido, arguida, aangeklaagd, veroordeeld, gearresteerd, oskarżony, oskarżona, skazany, skazana, aresztowany, aresztowana, pozwany, pozwana, åtalad, stämd, dömd, misstänkt, tiltalt, sigtet",
-            "siktet, dømt, syytetty, tuomittu, obžalován, odsouzen, обвиняется, обвинен, обвинена, осужден, осуждена, арестован, арестована, судится, под следствием, 被起诉, 被逮捕, 被判, 被捕, 被拘留, 被立案, 涉嫌, 起诉, 逮捕された, 起訴",
+            "siktet, dømt, syytetty, tuomittu, obžalován, odsouzen, обвиняется, обвинен, обвинена, осужден, осуждена, арестован, арестована, судится, под следствием, 被起诉, 被逮捕, 被判, 被捕, 被拘留, 被立案, 涉嫌, 起诉, 逮捕, 逮捕された, 起訴",
         ),
         topics=Vocabulary(
             "lawsuit, settlement with, restraining order, criminal record, harassment complaint, complaint against, claim against, case against, allegation against, allegations against, custody battle, court hearing, divorce",

@@ -31,9 +31,6 @@ class LoadError(Exception):
         super().__init__(_MESSAGES[code])
         self.code: Final = code
 
-    def __reduce__(self) -> tuple[type[LoadError], tuple[LoadErrorCode]]:
-        return (LoadError, (self.code,))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from app.services.loaders.annotations import annotation_texts
 from app.services.loaders.bookmarks import Bookmark, split_at_bookmarks
 from app.services.loaders.document import MAX_CHARACTERS, LoadError, LoadErrorCode, ParsedDocument, Section
 from app.services.loaders.encodings import clean
@@ -26,6 +27,9 @@ _FAILURES: Final[dict[int, LoadErrorCode]] = {
 _HYPHENATED: Final = re.compile("[\x02\ufffe](?:\r?\n)?([A-Z0-9]?)")
 # Ligatures and the shapes of Arabic and Hebrew letters, which stand for the letters that people search for.
 _PRESENTATION_FORMS: Final = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]")
+# A file that was cut off may still open, with the pages that came through.
+_END_MARK: Final = b"%%EOF"
+_END_WITHIN: Final = 1024
 # What programs write when nobody has given a title.
 _NO_TITLES: Final = frozenset({"", "untitled", "anonymous", "unspecified", "unknown"})
 _MAX_BOOKMARKS: Final = 20_000
@@ -40,25 +44,38 @@ def load_pdf(data: bytes) -> ParsedDocument:
             `empty` when nothing is.
     """
     document = _open(data)
-    bookmarks = _bookmarks_by_page(document)
-    heading: tuple[str, ...] = ()
-    sections: list[Section] = []
-    warnings: list[str] = []
+    pages: list[str] = []
     characters, drawn = 0, False
-    for number, (text, has_objects) in enumerate(_pages(document), start=1):
-        drawn = drawn or has_objects
-        characters += len(text)
+    for text, has_drawing in _pages(document):
+        pages.append(text)
+        characters, drawn = characters + len(text), drawn or has_drawing
         if characters > MAX_CHARACTERS:
             raise LoadError("too_large")
-        if not text:
-            warnings.append(f"no_text_on_page:{number}")
-        for path, part in split_at_bookmarks(text, bookmarks=bookmarks.get(number, ()), heading=heading):
-            heading = path
-            if part:
-                sections.append(Section(text=part, page=number, heading=path))
-    if not sections:
+    if not any(pages):
         raise LoadError("no_text_needs_ocr" if drawn else "empty")
-    return ParsedDocument(title=_title(document), media_type=PDF, sections=tuple(sections), warnings=tuple(warnings))
+    return ParsedDocument(
+        title=_title(document),
+        media_type=PDF,
+        sections=tuple(_sections(pages, bookmarks=_bookmarks_by_page(document))),
+        warnings=tuple(_warnings(data, pages=pages)),
+    )
+
+
+def _sections(pages: Sequence[str], *, bookmarks: Mapping[int, Sequence[Bookmark]]) -> Iterator[Section]:
+    heading: tuple[str, ...] = ()
+    for number, page in enumerate(pages, start=1):
+        for path, text in split_at_bookmarks(page, bookmarks=bookmarks.get(number, ()), heading=heading):
+            heading = path
+            if text:
+                yield Section(text=text, page=number, heading=path)
+
+
+def _warnings(data: bytes, *, pages: Sequence[str]) -> Iterator[str]:
+    if _END_MARK not in data[-_END_WITHIN:]:
+        yield "truncated"
+    for number, page in enumerate(pages, start=1):
+        if not page:
+            yield f"no_text_on_page:{number}"
 
 
 def _open(data: bytes) -> pypdfium2.PdfDocument:
@@ -80,7 +97,7 @@ def _pages(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, bool]]:
             yield "", True
             continue
         text_page = page.get_textpage()
-        text = _readable(text_page.get_text_bounded())
+        text = "\n".join(filter(None, (_readable(text_page.get_text_bounded()), *annotation_texts(page))))
         has_objects = next(page.get_objects(max_depth=1), None) is not None
         text_page.close()
         page.close()
@@ -90,7 +107,7 @@ def _pages(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, bool]]:
 def _readable(text: str) -> str:
     """The text of a page as it was meant, or nothing when its fonts do not tell which letters their shapes are."""
     text = _HYPHENATED.sub(lambda match: f"-{match[1]}" if match[1] else "", text)
-    if 2 * len(_MISSING.findall(text)) > len(text):
+    if 2 * len(_MISSING.findall(text)) > len(text) - sum(map(str.isspace, text)):
         return ""
     text = _PRESENTATION_FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     return join_wrapped_lines(text).strip()

@@ -12,14 +12,23 @@ def text_page(*lines: str) -> bytes:
     return b"BT /F1 12 Tf 14 TL 50 800 Td " + shown + b" ET"
 
 
-def pdf(*pages: bytes, title: str = "", bookmarks: Sequence[tuple[str, int]] = (), encrypted: bool = False) -> bytes:
-    """A PDF with these page contents; `bookmarks` are titles with the index of the page they point to."""
+def pdf(
+    *pages: bytes,
+    title: str = "",
+    bookmarks: Sequence[tuple[str, int]] = (),
+    annotation: bytes = b"",
+    encrypted: bool = False,
+) -> bytes:
+    """A PDF with these page contents.
+
+    `bookmarks` are titles with the index of the page they point to; `annotation` is one dictionary, on every page.
+    """
     objects: dict[int, bytes] = {}
     page_ids = [10 + 2 * index for index in range(len(pages))]
     for page_id, content in zip(page_ids, pages, strict=True):
         objects[page_id] = (
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>/Contents %d 0 R>>"
-            % (page_id + 1)
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>"
+            b"/Contents %d 0 R/Annots[%s]>>" % (page_id + 1, annotation)
         )
         objects[page_id + 1] = b"<</Length %d>>stream\n%s\nendstream" % (len(content), content)
     kids = b" ".join(b"%d 0 R" % page_id for page_id in page_ids)

@@ -105,6 +105,24 @@ def test_a_mail_has_headers_a_body_and_attachments() -> None:
     assert document.warnings == ("member:2:unsupported",)
 
 
+def test_a_mail_in_a_mail_is_read() -> None:
+    """A forwarded message is an attachment with headers of its own."""
+    inner = b"From: c@example.org\nTo: d@example.org\nSubject: Inner\nDate: today\n\nInner text.\n"
+    head = b"From: a@example.org\nTo: b@example.org\nSubject: =?broken?x?Outer?=\nMIME-Version: 1.0\n"
+    body = b'Content-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: message/rfc822\n\n' + inner + b"--b--\n"
+    document = read(head + body)
+    assert document.title == "=?broken?x?Outer?="
+    assert document.sections[1].text == (
+        "Subject: Inner\nFrom: c@example.org\nTo: d@example.org\nDate: today\n\nInner text."
+    )
+
+
+def test_a_mail_may_be_html_alone() -> None:
+    """Without a plain alternative the page is read as a page."""
+    head = b"From: a@example.org\nTo: b@example.org\nSubject: x\nContent-Type: text/html\n\n"
+    assert read(head + b"<h1>Offer</h1><p>Half price.</p>").sections[1].text == "Offer\n\nHalf price."
+
+
 def test_an_encrypted_mail_is_encrypted() -> None:
     """Headers in the clear are not taken for its text."""
     head = (

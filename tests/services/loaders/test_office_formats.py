@@ -1,5 +1,6 @@
 import datetime as dt
 import io
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -87,6 +88,18 @@ def test_a_slide_of_pictures_is_a_warning_and_a_presentation_of_them_a_failure()
     assert load_code(pptx("")) == "empty"
 
 
+def test_tables_and_lists_on_slides_keep_their_lines() -> None:
+    """Rows name their cells; items have a dash; a line break inside a paragraph is one."""
+    cells = [[f"<a:tc><a:p><a:r><a:t>{cell}</a:t></a:r></a:p></a:tc>" for cell in row] for row in ("NA", "x7")]
+    rows = "".join(f"<a:tr>{''.join(row)}</a:tr>" for row in cells)
+    table = f"<p:graphicFrame><a:graphic><a:tbl>{rows}</a:tbl></a:graphic></p:graphicFrame>"
+    items = (
+        "<p:sp><p:txBody><a:p><a:pPr><a:buChar/></a:pPr><a:r><a:t>one</a:t></a:r></a:p>"
+        "<a:p><a:r><a:t>two</a:t></a:r><a:br/><a:r><a:t>three</a:t></a:r></a:p></p:txBody></p:sp>"
+    )
+    assert read(pptx(table + items)).text == "N | A\nN: x | A: 7\n\n- one\ntwo\nthree"
+
+
 def test_sheets_are_tables_under_their_names() -> None:
     """Blank rows stand between tables; dates, whole numbers and truth values read as in the program."""
     workbook = openpyxl.Workbook()
@@ -136,6 +149,23 @@ def test_opendocument_texts_presentations_and_sheets() -> None:
     row = '<tb:table-cell tb:number-columns-repeated="{}"><t:p>{}</t:p></tb:table-cell>'
     sheet = f'<tb:table tb:name="S"><tb:table-row>{row.format(2, "x")}{row.format(10**9, "")}</tb:table-row></tb:table>'
     assert read(opendocument("spreadsheet", sheet)).text == "S\n\nx | x"
+
+
+def test_opendocument_boxes_and_notes_are_paragraphs_of_their_own() -> None:
+    """What hangs on a paragraph does not stand in the middle of its sentence."""
+    note = "<t:note><t:note-body><t:p>A note.</t:p></t:note-body></t:note>"
+    box = "<d:frame><d:text-box><t:p>A box.</t:p></d:text-box></d:frame>"
+    data = opendocument("text", f"<t:p>One <t:span>sen</t:span>tence{note} here.{box}</t:p>")
+    assert read(data).text == "One sentence here.\n\nA note.\n\nA box."
+
+
+def test_an_office_document_of_pictures_needs_text_recognition() -> None:
+    """As with pages of a PDF."""
+    empty = docx("<w:p/>")
+    assert load_code(empty) == "empty"
+    with zipfile.ZipFile(buffer := io.BytesIO(empty), "a") as file:
+        file.writestr("word/media/image1.png", b"")
+    assert load_code(buffer.getvalue()) == "no_text_needs_ocr"
 
 
 def test_books_are_read_in_the_order_of_the_spine() -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from app.services.loaders import LoadError
 from app.services.loaders.loading import load
+from app.services.loaders.pdf import _readable
 from tests.services.loaders.pdf_samples import DRAWING, pdf, text_page
 
 PDF = "application/pdf"
@@ -74,3 +75,29 @@ def test_lines_that_the_margin_broke_are_joined() -> None:
     assert load(data, media_type=PDF, filename=None).text == (
         "Summary\nThe quick brown fox jumps over the lazy dog and runs away into a wood."
     )
+
+
+def test_filled_fields_and_comments_are_read() -> None:
+    """What somebody wrote into a form is text of the page; the state of a check box is not."""
+    field = b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(Jane Doe)/Rect[0 0 9 9]>>"
+    box = b"<</Type/Annot/Subtype/Widget/FT/Btn/T(agree)/V/Off/Rect[0 0 9 9]>>"
+    note = b"<</Type/Annot/Subtype/Text/Contents(Please check.)/Rect[0 0 9 9]>>"
+    data = pdf(text_page("Name:"), annotation=field + box + note)
+    assert load(data, media_type=PDF, filename=None).text == "Name:\nJane Doe\nPlease check."
+
+
+def test_a_file_that_was_cut_off_says_so() -> None:
+    """The pages that came through are read, with a warning that there were more."""
+    data = pdf(*(text_page(f"Page {number}.") for number in range(1, 6)))
+    whole = load(data, media_type=PDF, filename=None)
+    cut = load(data[: data.index(b"startxref")], media_type=PDF, filename=None)
+    assert whole.warnings == ()
+    assert cut.warnings == ("truncated",)
+    assert cut.text.startswith("Page 1.")
+
+
+def test_letters_are_those_that_people_search_for() -> None:
+    """A ligature is its letters; text whose letters a font does not tell is no text."""
+    assert _readable("e\ufb03cient \ufefb") == "efficient \u0644\u0627"
+    assert _readable("\ufffd\ufffd a \ue001") == ""
+    assert _readable("ef\x02ficient Lucene\x02BM25") == "efficient Lucene-BM25"

@@ -1,0 +1,183 @@
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.models import Finding, Label
+from app.services.detectors import DetectionPolicy, Detectors, Field, Kind, Span
+from app.services.detectors.scan import resolve
+
+POLICY = Path(__file__).resolve().parents[3] / "policy.toml"
+CARD = "4111 1111 1111 1111"
+FILLER = "The quick brown fox jumps over the lazy dog. "
+
+
+@pytest.fixture(scope="module")
+def detectors() -> Detectors:
+    return Detectors(DetectionPolicy.load(POLICY))
+
+
+def fields(*texts: str) -> list[Field]:
+    return [Field(f"messages[{index}].content", text) for index, text in enumerate(texts)]
+
+
+def test_finding_names_detector_label_place_and_count_but_holds_no_value(detectors: Detectors) -> None:
+    findings = detectors.scan_now(fields("Hello.", f"Pay with {CARD} or 5555 5555 5555 4444."))
+    assert findings == (
+        Finding(detector="payment_card", label=Label.CONFIDENTIAL, where="messages[1].content", count=2),
+    )
+
+
+def test_harmless_text_has_no_finding(detectors: Detectors) -> None:
+    assert detectors.scan_now(fields(FILLER * 50, "What is 12 * 34?")) == ()
+
+
+def test_no_fields_have_no_finding(detectors: Detectors) -> None:
+    assert detectors.scan_now([]) == ()
+
+
+async def test_async_scan_finds_what_the_plain_one_finds(detectors: Detectors) -> None:
+    texts = fields(FILLER * 2000 + f"card {CARD}", "mail bob.miller@acme.org", "password is hunter2x")
+    assert await detectors.scan(texts) == detectors.scan_now(texts)
+
+
+async def test_scan_gives_way_between_pieces(detectors: Detectors) -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(count_turns())
+    await detectors.scan(fields(FILLER * 4000))
+    counter.cancel()
+    assert turns >= 4
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("My card is 4111 11", "11 1111 1111, thanks"),
+        ("My card is 4111 1111", "1111 1111, thanks"),
+        ("My card is 4111", " 1111 1111 1111"),
+        ("The password is", "hunter2x!"),
+        ("Write to bob.mil", "ler@acme.org please"),
+    ],
+)
+def test_value_split_over_two_fields_is_found_in_the_second(detectors: Detectors, first: str, second: str) -> None:
+    findings = detectors.scan_now(fields(first, second))
+    assert [finding.where for finding in findings] == ["messages[1].content"]
+
+
+def test_key_split_over_many_small_fields_is_found(detectors: Detectors) -> None:
+    key = "sk-proj-" + "aB3dE5gH7j" * 4
+    pieces = [key[start : start + 6] for start in range(0, len(key), 6)]
+    assert any(finding.detector == "provider_key" for finding in detectors.scan_now(fields(*pieces)))
+
+
+@pytest.mark.parametrize("position", [0, 27_000, 28_100, 32_760, 60_000])
+def test_value_at_any_border_of_pieces_is_found_once(detectors: Detectors, position: int) -> None:
+    text = FILLER * 3000
+    text = f"{text[:position]} {CARD} {text[position:]}"
+    spans = detectors.spans(text)
+    assert [(span.kind, text[span.start : span.end]) for span in spans] == [(Kind.PAYMENT_CARD, CARD)]
+
+
+def test_text_above_the_limit_is_confidential_without_being_read() -> None:
+    detectors = Detectors(DetectionPolicy(labels={}, max_characters=10))
+    assert detectors.scan_now(fields("four", "characters")) == (
+        Finding(detector="uninspected", label=Label.CONFIDENTIAL, where="messages[0].content"),
+    )
+
+
+async def test_failing_detector_makes_the_request_confidential_and_its_text_stays_inside(
+    detectors: Detectors,
+) -> None:
+    def fail(_: object) -> Iterator[Span]:
+        raise RuntimeError("secret words")
+
+    broken = Detectors(DetectionPolicy.load(POLICY), extra=(fail,))
+    expected = (Finding(detector="detector_failure", label=Label.CONFIDENTIAL, where="messages[0].content"),)
+    assert broken.scan_now(fields("Hello.")) == expected
+    assert await broken.scan(fields("Hello.")) == expected
+
+
+def test_policy_cannot_lower_what_was_not_inspected() -> None:
+    policy = DetectionPolicy(labels={"uninspected": Label.PUBLIC}, max_characters=1)
+    (finding,) = Detectors(policy).scan_now(fields("Hello."))
+    assert finding.label is Label.CONFIDENTIAL
+
+
+def test_kind_with_label_public_is_left_out() -> None:
+    policy = DetectionPolicy(labels={"payment_card": Label.PUBLIC, "email": Label.INTERNAL})
+    findings = Detectors(policy).scan_now(fields(f"{CARD} bob.miller@acme.org"))
+    assert [(finding.detector, finding.label) for finding in findings] == [("email", Label.INTERNAL)]
+
+
+def test_ignored_values_are_no_finding() -> None:
+    policy = DetectionPolicy(labels={}, ignore=frozenset({"help@acme.org"}))
+    findings = Detectors(policy).scan_now(fields("Help@acme.org and bob.miller@acme.org"))
+    assert [finding.count for finding in findings] == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Card 4111\u200b1111\u200b1111\u200b1111.", "4111\u200b1111\u200b1111\u200b1111"),
+        ("Karte: ４１１１ １１１１ １１１１ １１１１!", "４１１１ １１１１ １１１１ １１１１"),
+        ("😀 naïve bob.miller@acme.org", "bob.miller@acme.org"),
+        (r"a\nb card \u0034111111111111111", r"\u0034111111111111111"),
+    ],
+)
+def test_spans_are_positions_in_the_original_text(detectors: Detectors, text: str, value: str) -> None:
+    (span,) = detectors.spans(text)
+    assert text[span.start : span.end] == value
+
+
+def test_span_of_an_encoded_key_is_its_whole_encoding(detectors: Detectors) -> None:
+    encoded = base64.b64encode(b"sk-proj-" + b"aB3dE5gH7j" * 4).decode()
+    text = f"Use {encoded} today."
+    (span,) = detectors.spans(text)
+    assert text[span.start : span.end] == encoded
+
+
+def test_of_overlapping_spans_the_more_telling_kind_is_kept() -> None:
+    card, phone, mail = Span(Kind.PAYMENT_CARD, 5, 20), Span(Kind.PHONE, 0, 30), Span(Kind.EMAIL, 20, 25)
+    assert resolve([phone, mail, card, card]) == (card, mail)
+
+
+HOSTILE = {
+    "one letter": "a",
+    "digits": "4111111111111112",
+    "spaced digits": "1 ",
+    "pairs": "41 ",
+    "at signs": "@",
+    "half addresses": "a@a.",
+    "card words": "card 4111 1111 1111 1112 ",
+    "passwords": "password=",
+    "armour": "-----BEGIN PRIVATE KEY-----\n",
+    "escapes": r"\n",
+    "colons": "1:2:",
+    "versions": "version 1.2.3.4 ",
+    "salaries": "salary $5 ",
+    "zero width": "a\u200b",
+    "names and illness": "John Smith diagnosed with ",
+    "spaced letters": "a b c ",
+    "quoted": 'password="',
+    "brackets": "(",
+    "titles": "Mr Mr ",
+}
+
+
+@pytest.mark.parametrize("pattern", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_text_takes_linear_time(detectors: Detectors, pattern: str) -> None:
+    """A quarter of a megabyte may take half a second of CPU, which leaves room for a busy machine."""
+    text = (pattern * 250_000)[:250_000]
+    start = time.process_time()
+    detectors.scan_now(fields(text))
+    assert time.process_time() - start < 1.0
