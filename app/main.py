@@ -27,6 +27,18 @@ from app.wiring import VERSION, Services, open_services
 
 logger = logging.getLogger(__name__)
 
+# What scripts of other origins may read of an answer's head, beside what every browser lets them read.
+EXPOSED_HEADERS = (
+    "retry-after",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+    "x-request-id",
+    "x-sluice-cache",
+    "x-sluice-label",
+    "x-sluice-model",
+)
+
 
 class MethodNotAllowedError(InvalidRequestError):
     status = 405
@@ -64,10 +76,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         docs_url=None,
         redoc_url=None,
     )
-    app.state.edge_limit = EdgeLimit(per_minute=settings.rate_limit_per_minute)
-    app.state.message_limit = TokenBuckets(
-        per_minute=settings.rate_limit_per_minute, burst=SOCKET_BURST, monotonic=time.monotonic
-    )
+    _set_limits(app, per_minute=settings.rate_limit_per_minute)
     for module in (chat, documents, search, openai, operations, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
@@ -78,11 +87,16 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "x-sluice-model", "x-sluice-label", "x-sluice-cache"],
+            expose_headers=EXPOSED_HEADERS,
         )
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
     return app
+
+
+def _set_limits(app: FastAPI, *, per_minute: int) -> None:
+    app.state.edge_limit = EdgeLimit(per_minute=per_minute)
+    app.state.message_limit = TokenBuckets(per_minute=per_minute, burst=SOCKET_BURST, monotonic=time.monotonic)
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -31,6 +31,9 @@ from app.models import (
 # Shape (n, dimensions), float32, rows of unit length.
 Vectors = npt.NDArray[np.float32]
 
+# Shape (n,), uint64.
+Fingerprints = npt.NDArray[np.uint64]
+
 Clock = Callable[[], datetime]
 
 

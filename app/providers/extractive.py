@@ -105,16 +105,6 @@ def answer(question: str, *, passages: Sequence[Passage]) -> str:
     return f"{PREAMBLE}\n\n{quoted}\n\nSources:\n{sources}"
 
 
-def _cut(text: str, *, limit: int | None) -> tuple[list[str], FinishReason]:
-    """The text in groups of words, as many as the limit of tokens allows."""
-    groups = _WORD_GROUP.findall(text)
-    if limit is None:
-        return groups, "stop"
-    sizes = accumulate(count_tokens(group) for group in groups)
-    fitting = [group for group, size in zip(groups, sizes, strict=True) if size <= limit]
-    return fitting, "stop" if len(fitting) == len(groups) else "length"
-
-
 def find_quotes(question: str, *, passages: Sequence[Passage]) -> list[Quote]:
     """The sentences that hold most of what the question asks, best passage first; none if none holds enough."""
     asked = _terms(question)
@@ -188,6 +178,16 @@ def _split(run: str) -> Iterator[str]:
 
 def _is_cjk(text: str) -> bool:
     return _FIRST_CJK.match(text) is not None
+
+
+def _cut(text: str, *, limit: int | None) -> tuple[list[str], FinishReason]:
+    """The text in groups of words, as many as the limit of tokens allows."""
+    groups = _WORD_GROUP.findall(text)
+    if limit is None:
+        return groups, "stop"
+    sizes = accumulate(count_tokens(group) for group in groups)
+    fitting = [group for group, size in zip(groups, sizes, strict=True) if size <= limit]
+    return fitting, "stop" if len(fitting) == len(groups) else "length"
 
 
 def _question(prompt: Prompt) -> str:

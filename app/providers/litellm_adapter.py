@@ -71,7 +71,7 @@ class _Clients(LLMClientCache):
 def _silence() -> None:
     """No logging of prompts, callbacks, proxies from the environment, retries, rewriting or dropping of parameters."""
     # Its log lines quote exceptions, which quote prompts.
-    pass
+    logging.getLogger("LiteLLM").disabled = True
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.disable_streaming_logging = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from app.errors import MalformedBodyError, PayloadTooLargeError, UnsupportedMedi
 LARGEST_JSON = 32 * 1024 * 1024
 LARGEST_FILE = 100 * 1024 * 1024
 LARGEST_FORM = 1024 * 1024 * 1024
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
 
 
 class InvalidTextError(MalformedBodyError):
@@ -74,12 +76,18 @@ class BoundedRoute(APIRoute):
 
 
 def decode_json(body: bytes) -> Any:
-    """Decode JSON strictly: UTF-8, no duplicate keys, no NaN, bounded nesting, only text that can be encoded again.
+    """Decode JSON strictly: UTF-8, no duplicate keys, bounded nesting, only numbers and text that can be encoded again.
 
     Raises `MalformedBodyError` and `InvalidTextError`.
     """
     try:
-        value = json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            body,
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_machine_integer,
+        )
         if b"\\u" in body:
             _check_texts(value)
     except (ValueError, RecursionError):
@@ -96,6 +104,21 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise MalformedBodyError
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise MalformedBodyError("The body holds a number that is too large.")
+    return number
+
+
+def _machine_integer(digits: str) -> int:
+    """What 64 bits hold, signed or not: models' servers and our own stores take no more."""
+    number = int(digits)
+    if not SMALLEST_INTEGER <= number <= LARGEST_INTEGER:
+        raise MalformedBodyError("The body holds a number that is too large.")
+    return number
 
 
 def _check_texts(value: Any) -> None:

@@ -31,8 +31,10 @@ _CLOSERS: Final = r"[\"'\u2019\u201d\u00bb)\]\u300d\u300f\uff09]*+"
 # Every alternative is tried once a run (possessive, or behind a look-behind), which keeps the search linear.
 _BORDER: Final = re.compile(
     r"\n\s*+"
-    # Latin, Greek, Cyrillic: punctuation and a blank, unless the sentence goes on in lower case.
+    # Latin, Greek, Cyrillic: punctuation and a blank; in front of a small letter only after a long word or a blank,
+    # which an abbreviation is not and texts in small letters have.
     rf"|(?<![.!?\u2026])[.!?\u2026]++{_CLOSERS}\s++(?![a-z])"
+    rf"|(?:(?<=\s)|(?<=\w\w\w\w))[.!?\u2026]++{_CLOSERS}\s++"
     # Chinese, Japanese, Arabic, Urdu, Devanagari, Armenian, Ethiopic, Burmese, Khmer: the mark alone.
     rf"|[\u3002\uff01\uff1f\uff61\u061f\u06d4\u0964\u0965\u0589\u1362\u104b\u17d4]++{_CLOSERS}\s*+"
     # Thai and Lao put a blank between sentences and nothing between words.

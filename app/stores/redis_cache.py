@@ -39,8 +39,9 @@ FAILURES = (RedisError, OSError, RuntimeError)
 class RedisCache:
     """As `CacheStore`. Every failure counts against Redis and is answered from `fallback`.
 
-    After `FAILURES_UNTIL_AWAY` failures in a row Redis is away: it is not asked, apart from a probe beside the
-    requests that come in, until one succeeds. `budget` is in seconds, for connecting and answering together.
+    After `FAILURES_UNTIL_AWAY` failures in a row, or a deletion that failed, Redis is away: it is not asked, apart
+    from a probe beside the requests that come in, until one succeeds. `budget` is in seconds, for connecting and
+    answering together.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class RedisCache:
 
     @property
     def away(self) -> bool:
-        """Whether Redis is taken to be away, so that this process's own cache serves."""
-        return self._failures >= FAILURES_UNTIL_AWAY
+        """Whether this process's own cache serves: Redis fails, or it still holds what was deleted."""
+        return self._failures >= FAILURES_UNTIL_AWAY or bool(self._missed_deletions)
 
     async def get(self, key: str) -> bytes | None:
         try:
@@ -87,8 +88,6 @@ class RedisCache:
         try:
             await self._ask(lambda: self._redis.delete(PREFIX + key))
         except UnavailableError:
-            # What was deleted must not come back, so Redis is not asked again before it knows.
-            self._failures = FAILURES_UNTIL_AWAY
             self._miss_deletion(key)
 
     async def ping(self) -> None:
@@ -123,6 +122,7 @@ class RedisCache:
             log.warning("redis is away (%s): caching in this process", type(error).__name__)
 
     def _miss_deletion(self, key: str) -> None:
+        """Note what Redis has to be told before it is asked again: what was deleted must not come back."""
         self._missed_deletions[key] = None
         while len(self._missed_deletions) > MOST_MISSED_DELETIONS:
             del self._missed_deletions[next(iter(self._missed_deletions))]
@@ -140,8 +140,8 @@ class RedisCache:
             return
         for key in missed:
             self._missed_deletions.pop(key, None)
-        if not self._missed_deletions:
-            self._failures = 0
+        self._failures = 0
+        if not self.away:
             log.info("redis is back")
 
     async def _answers(self, *, forgetting: list[str] | None = None) -> bool:

@@ -11,7 +11,7 @@ __all__ = ["client", "gateway"]
 
 
 @pytest.fixture
-async def client(gateway: Gateway) -> AsyncIterator[AsyncOpenAI]:  # noqa: F811  (the fixture of that name)
+async def client(gateway: Gateway) -> AsyncIterator[AsyncOpenAI]:
     """The official client, of which nothing is changed but its base URL."""
     async with AsyncOpenAI(base_url=f"{gateway.service.url}/v1", api_key="unused", max_retries=0) as client:
         yield client

@@ -107,6 +107,15 @@ def test_an_abbreviation_in_mid_sentence_does_not_end_it() -> None:
     assert texts("We met e.g. yesterday and before. Then we left.", max_tokens=10)[1] == "Then we left."
 
 
+def test_sentences_without_capitals_are_sentences() -> None:
+    """Texts in small letters are cut at their full stops too, also when these stand apart."""
+    assert texts("the wing was tested. the flow was slow.", max_tokens=6) == [
+        "the wing was tested.",
+        "the flow was slow.",
+    ]
+    assert texts("the lift was low . the drag was not .", max_tokens=6) == ["the lift was low .", "the drag was not ."]
+
+
 def test_rows_of_a_table_are_kept_whole() -> None:
     """A line is a better border than what looks like a sentence inside it."""
     rows = [f"Name: Dr. No {number} | City: St. Ives" for number in range(6)]

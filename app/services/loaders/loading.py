@@ -92,4 +92,4 @@ def _cleaned(sections: tuple[Section, ...]) -> Iterator[Section]:
     for section in sections:
         text = clean(section.text)
         if text:
-            yield dataclasses.replace(section, text=text, heading=tuple(map(clean, section.heading)))
+            yield dataclasses.replace(section, text=text, heading=tuple(filter(None, map(clean, section.heading))))

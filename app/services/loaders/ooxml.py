@@ -5,11 +5,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from app.services.loaders.document import LoadError
 from app.services.loaders.packages import Package
 from app.services.loaders.xml import Element, child, parse_xml
 
-_CORE_PROPERTIES = "docProps/core.xml"
+_CORE_PROPERTIES: Final = "docProps/core.xml"
+_MAIN_KIND: Final = "officeDocument"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +24,9 @@ class Relation:
 
 
 def relations(package: Package, *, part: str) -> Mapping[str, Relation]:
-    """The relations of `part` to other parts of the package by id; those to the outside are left out."""
+    """The relations of `part` (of the package itself, if that is empty) to other parts by id; none to the outside."""
     folder, name = posixpath.split(part)
-    path = f"{folder}/_rels/{name}.rels"
+    path = posixpath.join(folder, "_rels", f"{name}.rels")
     if path not in package:
         return {}
     return {
@@ -34,6 +37,18 @@ def relations(package: Package, *, part: str) -> Mapping[str, Relation]:
         for relation in parse_xml(package.read(path)).iter("{*}Relationship")
         if relation.get("TargetMode") != "External"
     }
+
+
+def main_part(package: Package) -> str:
+    """The name of the part that the package is about; programs differ in what they call it.
+
+    Raises:
+        LoadError: `corrupt` if there is none.
+    """
+    targets = [relation.target for relation in relations(package, part="").values() if relation.kind == _MAIN_KIND]
+    if not targets or targets[0] not in package:
+        raise LoadError("corrupt")
+    return targets[0]
 
 
 def read_part(package: Package, name: str) -> Element | None:

@@ -21,7 +21,7 @@ _SMALL_BYTES: Final = 32 << 20
 # APPNOTE 4.3.16, end of central directory: signature, disks, entries, then the size and offset of the directory.
 _DIRECTORY_END: Final = struct.Struct("<4s4H2LH")
 _MAX_COMMENT: Final = 0xFFFF
-_MAX_DIRECTORY_BYTES: Final = 4 << 20
+_MAX_DIRECTORY_BYTES: Final = 2 << 20
 _ENCRYPTED_FLAG: Final = 0x1
 
 
@@ -78,6 +78,6 @@ def _check_directory(data: bytes) -> None:
     position = data.rfind(b"PK\x05\x06", -(_DIRECTORY_END.size + _MAX_COMMENT))
     if position < 0 or position + _DIRECTORY_END.size > len(data):
         raise LoadError("corrupt")
-    size = _DIRECTORY_END.unpack_from(data, position)[5]
-    if size > _MAX_DIRECTORY_BYTES:
+    _, _, _, _, entries, size, _, _ = _DIRECTORY_END.unpack_from(data, position)
+    if entries > MAX_MEMBERS or size > _MAX_DIRECTORY_BYTES:
         raise LoadError("too_large")

@@ -7,13 +7,12 @@ from typing import Final
 
 from app.services.loaders.document import LoadError, ParsedDocument
 from app.services.loaders.media import PPTX
-from app.services.loaders.ooxml import core_title, read_part, relations
+from app.services.loaders.ooxml import core_title, main_part, read_part, relations
 from app.services.loaders.outline import Outline
 from app.services.loaders.packages import Package
 from app.services.loaders.tables import render_rows
-from app.services.loaders.xml import Element, attribute, child, descendants, inline_text, local_name
+from app.services.loaders.xml import Element, attribute, child, descendants, inline_text, local_name, parse_xml
 
-_PRESENTATION: Final = "ppt/presentation.xml"
 _TITLES: Final = frozenset({"title", "ctrTitle"})
 # Placeholders that repeat on every slide.
 _FURNITURE: Final = frozenset({"sldNum", "dt", "ftr", "hdr", "sldImg"})
@@ -38,14 +37,13 @@ def load_pptx(data: bytes) -> ParsedDocument:
 
 def _slide_names(package: Package) -> Iterator[str]:
     """The parts of the slides in the order in which they are shown."""
-    presentation = read_part(package, _PRESENTATION)
-    if presentation is None:
-        raise LoadError("corrupt")
-    targets = relations(package, part=_PRESENTATION)
+    name = main_part(package)
+    presentation = parse_xml(package.read(name))
+    targets = relations(package, part=name)
     for slide in descendants(presentation, "sldId"):
         # `id` is there twice, as a number and, in another namespace, as the relation's name.
-        names = [str(value) for key, value in slide.attrib.items() if str(key).endswith("}id")]
-        yield from (targets[name].target for name in names if name in targets)
+        ids = [str(value) for key, value in slide.attrib.items() if str(key).endswith("}id")]
+        yield from (targets[identity].target for identity in ids if identity in targets)
 
 
 def _read_slide(package: Package, name: str, *, outline: Outline) -> bool:

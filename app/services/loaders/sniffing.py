@@ -12,19 +12,24 @@ from app.services.loaders.encodings import decode, marked_encoding, unmarked_utf
 from app.services.loaders.packages import Package
 
 _SAMPLE: Final = 64 * 1024
+_PDF_HEADER: Final = b"%PDF-"
 _PDF_HEADER_WITHIN: Final = 1024
+_PDF_END: Final = b"startxref"
+_PDF_END_WITHIN: Final = 2048
+_BLANKS: Final = b"\xef\xbb\xbf \t\r\n\x00"
 _OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
 
-_PACKAGE_PARTS: Final = {
-    "word/document.xml": media.DOCX,
-    "ppt/presentation.xml": media.PPTX,
-    "xl/workbook.xml": media.XLSX,
-    "META-INF/container.xml": media.EPUB,
-}
-# Packages of OpenDocument and EPUB begin with a member that says what they are.
+# What a package holds: folders of Office formats, otherwise members that say what they are.
+_OFFICE_PART: Final = "[Content_Types].xml"
+_OFFICE_FOLDERS: Final = {"word/": media.DOCX, "ppt/": media.PPTX, "xl/workbook.xml": media.XLSX}
 _STATED_KIND: Final = "mimetype"
-_STATED_KINDS: Final = frozenset({media.ODT, media.ODP, media.ODS, media.EPUB})
+_BOOK_PART: Final = "META-INF/container.xml"
+_PACKAGES: Final = frozenset(
+    {media.DOCX, media.PPTX, media.XLSX, media.ODT, media.ODP, media.ODS, media.EPUB, media.ZIP}
+)
+# Programs and the documents of other programs, which are no archives of documents.
+_OTHER_PARTS: Final = frozenset({"META-INF/MANIFEST.MF", "AndroidManifest.xml", "Index/Document.iwa", "Index.zip"})
 
 _HTML_START: Final = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
@@ -63,21 +68,39 @@ def sniff(data: bytes, *, filename: str | None, declared: str | None) -> str:
         return media.ENCRYPTED_OFFICE
     if data.startswith(b"{\\rtf"):
         return media.RTF
-    if b"%PDF-" in data[:_PDF_HEADER_WITHIN]:
+    if _is_pdf(data):
         return media.PDF
     return _kind_of_text(_text_sample(data), hint=_hint(filename, declared=declared))
+
+
+def _is_pdf(data: bytes) -> bool:
+    """A header at the start; with something in front of it, as mail gateways put there, only if an end is there too."""
+    start = data[:_PDF_HEADER_WITHIN]
+    return start.lstrip(_BLANKS).startswith(_PDF_HEADER) or (
+        _PDF_HEADER in start and _PDF_END in data[-_PDF_END_WITHIN:]
+    )
 
 
 def _kind_of_package(data: bytes) -> str:
     """What the directory says; a package that cannot be opened is left for its loader to fail on."""
     try:
         package = Package(data)
-        stated = package.read(_STATED_KIND).decode("ascii", errors="replace").strip() if _STATED_KIND in package else ""
+        if _OFFICE_PART in package:
+            kind = _office_kind(package)
+        elif _STATED_KIND in package:
+            kind = package.read(_STATED_KIND).decode("ascii", errors="replace").strip()
+        else:
+            kind = media.EPUB if _BOOK_PART in package else media.ZIP
     except LoadError:
         return media.ZIP
-    if stated in _STATED_KINDS:
-        return stated
-    return next((kind for part, kind in _PACKAGE_PARTS.items() if part in package), media.ZIP)
+    if kind not in _PACKAGES or any(part in package for part in _OTHER_PARTS):
+        raise LoadError("unsupported")
+    return kind
+
+
+def _office_kind(package: Package) -> str | None:
+    folders = _OFFICE_FOLDERS.items()
+    return next((kind for folder, kind in folders if any(name.startswith(folder) for name in package.names)), None)
 
 
 def _text_sample(data: bytes) -> str:

@@ -8,13 +8,12 @@ from typing import Final
 
 from app.services.loaders.document import LoadError, ParsedDocument, Section
 from app.services.loaders.media import DOCX
-from app.services.loaders.ooxml import core_title, read_part
+from app.services.loaders.ooxml import core_title, main_part, read_part
 from app.services.loaders.outline import Outline
 from app.services.loaders.packages import Package
 from app.services.loaders.tables import render_rows
 from app.services.loaders.xml import Element, attribute, child, descendants, inline_text, local_name
 
-_BODY: Final = "word/document.xml"
 _STYLES: Final = "word/styles.xml"
 # Parts beside the body, whose text is appended to it; headers and footers repeat, one part for each kind of page.
 _SIDE_PARTS: Final = re.compile(r"word/(?:header|footer|footnotes|endnotes|comments)\d*\.xml")
@@ -23,15 +22,15 @@ _TITLE_LEVEL: Final = 0
 _BODY_LEVEL: Final = 9
 _MAX_STYLE_DEPTH: Final = 20
 
-# Deleted or moved text, a second rendering of the same drawing, and instructions of fields.
-_SKIPPED: Final = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "pPr", "rPr"})
+# Deleted or moved text, a second rendering of the same drawing, instructions of fields, blocks of their own.
+_SKIPPED: Final = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "pPr", "rPr", "txbxContent"})
 _CHARACTERS: Final = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "footnoteReference": "", "ptab": " "}
 
 
 def load_docx(data: bytes) -> ParsedDocument:
     """Sections by heading style; text of pages' edges and notes is the last section."""
     package = Package(data)
-    body = child(_required(read_part(package, _BODY)), "body")
+    body = child(_required(read_part(package, main_part(package))), "body")
     outline = Outline()
     _Reader(outline, levels=_heading_levels(read_part(package, _STYLES))).read(_required(body))
     sections = (*outline.sections(), *_side_sections(package))
@@ -168,9 +167,9 @@ def _paragraph_text(paragraph: Element) -> str:
 
     def render(element: Element) -> str | None:
         name = local_name(element)
-        if name in {"t", "t2"}:
+        if name == "t":
             return element.text or ""
-        if name in _SKIPPED or (name == "txbxContent"):
+        if name in _SKIPPED:
             return ""
         return _CHARACTERS.get(name)
 

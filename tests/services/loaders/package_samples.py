@@ -25,6 +25,11 @@ def package(members: Mapping[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def office_parts(main: str) -> dict[str, str]:
+    """What makes a package an Office document about the part `main`."""
+    return {"[Content_Types].xml": "<Types/>", "_rels/.rels": _relations({"r1": ("officeDocument", f"/{main}")})}
+
+
 def docx(body: str, *, title: str = "", **parts: str) -> bytes:
     """A Word document with this content of `w:body`; further parts, `footnotes="..."`, by the stem of their name."""
     styles = (
@@ -33,6 +38,7 @@ def docx(body: str, *, title: str = "", **parts: str) -> bytes:
         '<w:style w:styleId="Own"><w:name w:val="Own"/><w:basedOn w:val="H2"/></w:style>'
     )
     members = {
+        **office_parts("word/document.xml"),
         "word/document.xml": f'<w:document xmlns:w="{_WORD}"><w:body>{body}</w:body></w:document>',
         "word/styles.xml": f'<w:styles xmlns:w="{_WORD}">{styles}</w:styles>',
         "docProps/core.xml": f'<c:core xmlns:c="{_CORE}" xmlns:d="{_CONTENT}"><d:title>{title}</d:title></c:core>',
@@ -56,7 +62,7 @@ def word_table(*rows: list[str]) -> str:
 def pptx(*slides: str, notes: Mapping[int, str] | None = None, pictures: int = 0) -> bytes:
     """A presentation of slides with these shapes, shown in the reverse order of their part names."""
     count = len(slides)
-    parts: dict[str, str | bytes] = {}
+    parts: dict[str, str | bytes] = {**office_parts("ppt/presentation.xml")}
     for number, shapes in enumerate(slides, start=1):
         name = f"slide{count + 1 - number}.xml"
         parts[f"ppt/slides/{name}"] = _slide(shapes)

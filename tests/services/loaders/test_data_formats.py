@@ -137,7 +137,7 @@ def test_an_archive_is_the_documents_in_it() -> None:
         {
             "a/page.pdf": pdf(text_page("Page one."), DRAWING),
             "__MACOSX/a/._page.pdf": b"junk",
-            "broken.docx": package({"word/document.xml": "<broken"}),
+            "broken.docx": docx("<broken"),
             "letter.docx": docx(word_paragraph("Dear Ann.")),
         }
     )

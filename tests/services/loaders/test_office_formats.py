@@ -11,6 +11,7 @@ from app.services.loaders.loading import load
 from tests.services.loaders.package_samples import (
     docx,
     epub,
+    office_parts,
     opendocument,
     package,
     pptx,
@@ -191,14 +192,14 @@ def test_protected_documents_are_encrypted() -> None:
 @pytest.mark.parametrize("part", ["word/document.xml", "ppt/presentation.xml"])
 def test_a_package_with_a_broken_part_is_corrupt(part: str) -> None:
     """The directory says what it should be, the part is not XML."""
-    assert load_code(package({part: "<broken"})) == "corrupt"
+    assert load_code(package({**office_parts(part), part: "<broken"})) == "corrupt"
 
 
 def declaring(entities: str, *, text: str) -> bytes:
     """A Word document whose body declares entities and uses them in its text."""
     body = f"<w:body><w:p><w:r><w:t>Safe.</w:t><w:t>{text}</w:t></w:r></w:p></w:body>"
     document = f'<!DOCTYPE d [{entities}]><w:document xmlns:w="w">{body}</w:document>'
-    return package({"word/document.xml": document})
+    return package({**office_parts("word/document.xml"), "word/document.xml": document})
 
 
 def test_external_references_are_not_followed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import random
 import pytest
 
 from app.services.loaders import LoadError, sniff
+from tests.services.loaders.package_samples import docx, epub, opendocument, package, pptx
 from tests.services.loaders.pdf_samples import pdf, text_page
 
 RANDOM = random.Random(0).randbytes(10_000)
@@ -12,7 +13,24 @@ RANDOM = random.Random(0).randbytes(10_000)
     ("data", "filename", "media_type"),
     [
         (pdf(text_page("x")), "notes.txt", "application/pdf"),
-        (b"\n\njunk before the header %PDF-1.4\n", None, "application/pdf"),
+        (b"\n\n%PDF-1.4\n", None, "application/pdf"),
+        (b"Received: junk\n" + pdf(text_page("x")), None, "application/pdf"),
+        (b"A file begins with %PDF-1.7 if it is one.", None, "text/plain"),
+        (docx(""), "a.zip", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (pptx(), None, "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+        (opendocument("text", ""), None, "application/vnd.oasis.opendocument.text"),
+        (epub({}), "a.zip", "application/epub+zip"),
+        (package({"a.txt": "x"}), "a.docx", "application/zip"),
+        (b"PK\x03\x04 cut off", "a.docx", "application/zip"),
+        (b"{\\rtf1 x}", "a.doc", "application/rtf"),
+        (b'{"a": 1}', None, "application/json"),
+        (b'[{"a": 1}]', "a.json", "application/json"),
+        (b"[see below] text", "a.json", "text/plain"),
+        (b'{"a": 1}', "a.txt", "text/plain"),
+        (b"a,b\n1,2\n", "a.csv", "text/csv"),
+        (b"a,b\n1,2\n", None, "text/plain"),
+        (b"Date: x\nFrom: a\n b\nSubject: c\n\nText", "mail.txt", "message/rfc822"),
+        (b"Date: x\nPlace: y\nSubject: c\n\nText", None, "text/plain"),
         (b"<!DOCTYPE html><p>x", "notes.txt", "text/html"),
         (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- c --><html>', None, "text/html"),
         ("<html><p>ж</p></html>".encode("utf-16"), None, "text/html"),
@@ -40,7 +58,17 @@ def test_a_stated_type_decides_between_kinds_of_text_when_the_name_does_not() ->
 
 @pytest.mark.parametrize(
     "data",
-    [RANDOM, b"\x7fELF\x02\x01\x01" + bytes(100), b"\x89PNG\r\n\x1a\n" + RANDOM, b"text\x00with\x00zeros", bytes(50)],
+    [
+        package({"[Content_Types].xml": "<Types/>", "visio/document.xml": "<x/>"}),
+        package({"mimetype": "application/vnd.oasis.opendocument.graphics", "content.xml": "<x/>"}),
+        package({"META-INF/MANIFEST.MF": "x", "a.txt": "x"}),
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
+        RANDOM,
+        b"\x7fELF\x02\x01\x01" + bytes(100),
+        b"\x89PNG\r\n\x1a\n" + RANDOM,
+        b"text\x00with\x00zeros",
+        bytes(50),
+    ],
 )
 def test_what_is_not_text_is_unsupported(data: bytes) -> None:
     """Programs, pictures and noise are refused, also under the name of a text file."""
