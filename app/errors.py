@@ -215,6 +215,12 @@ class UpstreamTimeoutError(UpstreamError):
     message = "The model's server did not answer in time."
 
 
+class UpstreamBusyError(UpstreamError):
+    status = 503
+    code = "model_busy"
+    message = "Too many requests wait for this model already; try again."
+
+
 # One of our own engines is away
 
 

@@ -20,6 +20,7 @@ from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, S
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import chat, documents, operations, pages, search
 from app.routers.openai import router as openai
+from app.routers.sockets import router as sockets
 from app.routers.replies import error_response
 from app.routers.validation import describe
 from app.utils.logging import configure_logging
@@ -77,7 +78,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         redoc_url=None,
     )
     _set_limits(app, per_minute=settings.rate_limit_per_minute)
-    for module in (chat, documents, search, openai, operations, pages):
+    for module in (chat, documents, search, openai, sockets, operations, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     _handle_errors(app)

@@ -267,3 +267,49 @@ class CacheStore(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Echo:
+    """Fingerprints of something that was said above `public`; `number` grows from one row to the next."""
+
+    number: int
+    fingerprints: Fingerprints
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a row still says: its label, and the document version it is from, `None` for an answer."""
+
+    label: Label
+    version: str | None
+
+
+class EchoStore(Protocol):
+    """Fingerprints of answers and document versions above `public`. What a method has returned from is durable."""
+
+    async def add(
+        self,
+        parts: Sequence[Fingerprints],
+        *,
+        label: Label,
+        tenant: str,
+        version: str | None,
+        expires_at: datetime | None,
+    ) -> None:
+        """Add a row for each part. Those of a version go when the version goes; one that is gone already adds none."""
+        ...
+
+    async def since(self, number: int, *, limit: int) -> list[Echo]:
+        """The rows after this number, in the order in which they became visible."""
+        ...
+
+    async def standing(self, numbers: Sequence[int], *, tenant: str, now: datetime) -> dict[int, Standing]:
+        """Which of the rows still stand: they are the tenant's, their version exists, they have not run out."""
+        ...
+
+    async def forget_version(self, version: str) -> None: ...
+
+    async def forget_expired(self, *, now: datetime) -> int:
+        """Erase the rows that have run out; how many there were."""
+        ...

@@ -24,7 +24,9 @@ from app.errors import ConfigurationError
 from app.protocols import CacheStore, ChatProvider, DocumentStore, EmbeddingModel, SessionStore, VectorIndex
 from app.providers.extractive import EXTRACTIVE, Extractive
 from app.providers.on_demand import OnDemand
+from app.providers.ollama.embedding import OllamaEmbedding
 from app.providers.ollama.provider import Ollama
+from app.providers.openai_compatible.embedding import OpenAIEmbedding
 from app.providers.openai_compatible.provider import OpenAICompatible
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog, CatalogFile
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from app.stores.chroma import ChromaVectorIndex
 
 VERSION = "0.1.0"
+BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
 OPENAI_URL = "https://api.openai.com/v1"
 REFRESH_SECONDS = 15.0
 
@@ -254,9 +257,21 @@ def _import_chroma() -> type[ChromaVectorIndex]:
 
 async def _open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel:
     provider, _, name = settings.embedding_model.partition("/")
-    if provider == "builtin":
+    if provider == "builtin" and name == BUILTIN_EMBEDDING:
         return await asyncio.to_thread(_load_minilm)
-    raise ConfigurationError("EMBEDDING_MODEL must be builtin/all-MiniLM-L6-v2, openai/NAME or ollama/NAME.")
+    if provider == "ollama" and name:
+        return await OllamaEmbedding.open(
+            name, base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance
+        )
+    if provider == "openai" and name:
+        return OpenAIEmbedding(
+            name,
+            base_url=settings.openai_base_url or OPENAI_URL,
+            egress=egress,
+            clearance=settings.cloud_clearance,
+            api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
+        )
+    raise ConfigurationError(f"EMBEDDING_MODEL must be builtin/{BUILTIN_EMBEDDING}, openai/NAME or ollama/NAME.")
 
 
 def _load_minilm() -> EmbeddingModel:

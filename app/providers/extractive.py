@@ -53,6 +53,9 @@ WEIGHT_OF_SCORE = 0.2
 # Two neighbouring characters often straddle two words; those that no passage holds tell little against a passage.
 WEIGHT_OF_ABSENT_PAIR = 0.4
 
+# In fewer sentences than these every word is common, and the words that a question shares with them would tell nothing.
+FEWEST_SENTENCES = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -143,7 +146,7 @@ def _choose(quotes: Sequence[Quote]) -> list[Quote]:
 def _weights(asked: set[str], *, sentences: Sequence[set[str]]) -> dict[str, float]:
     """How much each term of the question tells: the inverse document frequency of BM25, over the sentences."""
     frequency = Counter(term for sentence in sentences for term in sentence & asked)
-    count = len(sentences)
+    count = max(len(sentences), FEWEST_SENTENCES)
     weights = {term: math.log(1 + (count - frequency[term] + 0.5) / (frequency[term] + 0.5)) for term in sorted(asked)}
     return {
         term: weight * WEIGHT_OF_ABSENT_PAIR if not frequency[term] and _is_cjk(term) else weight

@@ -225,19 +225,25 @@ class NativeSurface:
         )
 
     def piece(self, event: Event) -> bytes:
-        match event:
-            case Started():
-                return _sse({"model": event.model, "id": event.id, "route": route_reply(event.route)})
-            case Delta():
-                return _sse({"content": event.content}) if event.content else b""
-            case Finished():
-                return _sse(_done(event))
+        written = event_reply(event)
+        return _sse(written) if written is not None else b""
 
     def failure(self, error: SluiceError) -> bytes:
         return _sse(error_body(error))
 
     def end(self) -> bytes:
         return b"data: [DONE]\n\n"
+
+
+def event_reply(event: Event) -> dict[str, Any] | None:
+    """What a stream or a socket says of an event; `None` for one that has nothing to say."""
+    match event:
+        case Started():
+            return {"model": event.model, "id": event.id, "route": route_reply(event.route)}
+        case Delta():
+            return {"content": event.content} if event.content else None
+        case Finished():
+            return _done(event)
 
 
 def _done(finished: Finished) -> dict[str, Any]:

@@ -1,67 +1,53 @@
-"""Running a plan: attempts, time-outs, retries and fallback, up to the first token and never after it."""
+"""Running a plan: attempts, time-outs, retries and fallback, up to the first content and never after it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from app.errors import (
+    UpstreamBrokenError,
     UpstreamError,
     UpstreamRateLimitedError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from app.models import Attempt, Dispatch, Label, Locality, Model, Piece, Prompt
+from app.models import Attempt, Delta, Dispatch, Label, Locality, Model, Piece, Prompt, Usage
 from app.protocols import ChatProvider
-from app.services.llm_router import Plan, order_by_health
+from app.services.bulkhead import Bulkheads
+from app.services.health import Health
+from app.services.llm_router import Plan
 
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
 LONGEST_RETRY_AFTER = 2.0
 RETRIES_ON_SAME_MODEL = 1
 RETRY_BACKOFF = 0.2
 
-FAILURES_THAT_OPEN = 3
-OPEN_SECONDS = 30.0
+# These exactly, none of their subclasses: the same model may answer a moment later. A time-out is not among them, it
+# has cost the caller enough already.
+PASSING_FAILURES = frozenset({UpstreamError, UpstreamBrokenError, UpstreamUnavailableError})
+
+# A provider that failed two models will likely fail its third; and a caller does not wait for a dozen failures.
+STRIKES_OF_A_PROVIDER = 2
+MOST_MODELS_TRIED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeOuts:
     """In seconds. Local models may have to load their weights first, so they get longer for the first token.
 
-    An answer that is asked for in one piece has its first token when it is there.
+    An answer that is asked for in one piece has its first token when it is there. `total` is for all attempts together.
     """
 
     first_token: float
     first_token_local: float
     between_tokens: float
     total: float
-
-
-class Breaker:
-    """Remembers which models failed again and again lately. It orders, it never refuses."""
-
-    def __init__(self, *, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._failures: dict[str, int] = {}
-        self._opened: dict[str, float] = {}
-
-    def succeeded(self, model: str) -> None:
-        self._failures.pop(model, None)
-        self._opened.pop(model, None)
-
-    def failed(self, model: str) -> None:
-        self._failures[model] = self._failures.get(model, 0) + 1
-        if self._failures[model] >= FAILURES_THAT_OPEN:
-            self._opened[model] = self._monotonic()
-
-    @property
-    def open(self) -> frozenset[str]:
-        """Ids of the models whose breaker is open now."""
-        now = self._monotonic()
-        return frozenset(model for model, since in self._opened.items() if now - since < OPEN_SECONDS)
 
 
 class Completion:
@@ -72,54 +58,86 @@ class Completion:
         *,
         providers: Mapping[str, ChatProvider],
         fallback_provider: ChatProvider,
-        breaker: Breaker,
+        health: Health,
+        bulkheads: Bulkheads,
         timeouts: TimeOuts,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._providers = providers
         self._fallback_provider = fallback_provider
-        self._breaker = breaker
+        self._health = health
+        self._bulkheads = bulkheads
         self._timeouts = timeouts
         self._jitter = jitter
 
     async def run(self, plan: Plan, prompt: Prompt, *, label: Label) -> AsyncGenerator[Attempt | Piece, None]:
-        """Yield an `Attempt` for each model that failed and for the one that answers, then its pieces.
+        """Yield an `Attempt` for each call that failed and for the one that answers, then its pieces.
 
-        Raises the last model's `UpstreamError` if none answers, and any error after the first piece as it is.
+        Nothing of an answer is given out before its first content, and nothing of one that is asked for in one piece
+        before its proper end: until then the next model may take its place. Raises the last model's `UpstreamError` if
+        none answers, and any error after the first content as it is.
         """
-        models = order_by_health(plan.models, unhealthy=self._breaker.open)
+        deadline = asyncio.get_running_loop().time() + self._timeouts.total
+        strikes: Counter[str] = Counter()
         failure: UpstreamError = UpstreamUnavailableError()
-        for model in models:
-            for attempt in range(1 + RETRIES_ON_SAME_MODEL):
-                pieces = self._attempt(Dispatch(prompt, label, model))
-                async with aclosing(pieces):
+        for model in islice(self._in_turn(plan.models, strikes=strikes), MOST_MODELS_TRIED):
+            dispatch = Dispatch(_adapted(prompt, model=model, plan=plan), label, model)
+            for retries in reversed(range(1 + RETRIES_ON_SAME_MODEL)):
+                async with aclosing(self._call(dispatch, deadline=deadline)) as pieces:
                     try:
-                        first = await anext(pieces)
+                        held = await _hold(pieces, whole=not prompt.stream)
                     except UpstreamError as error:
                         failure = error
-                        self._breaker.failed(model.id)
-                        yield Attempt(model=model.id, outcome=error.code)
                     else:
                         yield Attempt(model=model.id, outcome="ok")
-                        yield first
+                        for piece in held:
+                            yield piece
                         async for piece in pieces:
                             yield piece
-                        self._breaker.succeeded(model.id)
                         return
-                if not failure.fallback:
-                    raise failure
-                if attempt == RETRIES_ON_SAME_MODEL or not _worth_retrying(failure):
+                yield Attempt(model=model.id, outcome=failure.code)
+                wait = self._wait_before_retry(failure) if retries else None
+                if wait is None:
                     break
-                await asyncio.sleep(failure.retry_after or RETRY_BACKOFF * (0.5 + self._jitter()))
+                await asyncio.sleep(wait)
+            if not failure.fallback or asyncio.get_running_loop().time() >= deadline:
+                break
+            strikes[model.provider] += 1
         raise failure
 
-    async def _attempt(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
-        """One call, each wait bounded: for the first piece, between pieces and in total."""
-        provider = self._providers.get(dispatch.model.provider, self._fallback_provider)
+    def _in_turn(self, models: Sequence[Model], *, strikes: Mapping[str, int]) -> Iterator[Model]:
+        """In the order of the plan, but models that likely fail wait for the others: nothing is refused."""
+        waiting = []
+        for model in models:
+            if self._health.is_open(model.id) or strikes[model.provider] >= STRIKES_OF_A_PROVIDER:
+                waiting.append(model)
+            else:
+                yield model
+        yield from waiting
+
+    async def _call(self, dispatch: Dispatch[Prompt], *, deadline: float) -> AsyncGenerator[Piece, None]:
+        """One call: in a slot of its model, with its waits bounded, and judged by how it ends."""
+        model, streamed = dispatch.model, dispatch.payload.stream
+        provider = self._providers.get(model.provider, self._fallback_provider)
+        async with self._bulkheads.slot(model.id):
+            with self._health.watch(model.id, streamed=streamed) as note_content:
+                began = False
+                async with aclosing(self._in_time(provider.complete(dispatch), model=model, deadline=deadline)) as pieces:
+                    async for piece in pieces:
+                        if _is_thinking(piece):
+                            continue
+                        if not began:
+                            note_content()
+                            began = True
+                        yield piece
+
+    async def _in_time(
+        self, pieces: AsyncGenerator[Piece, None], *, model: Model, deadline: float
+    ) -> AsyncGenerator[Piece, None]:
+        """The same pieces; raises `UpstreamTimeoutError` if one of them is late. Thinking is a sign of life too."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeouts.total
-        patience = self._first_token(dispatch.model)
-        pieces = provider.complete(dispatch)
+        local = model.locality is Locality.LOCAL
+        patience = self._timeouts.first_token_local if local else self._timeouts.first_token
         async with aclosing(pieces):
             while True:
                 try:
@@ -132,13 +150,33 @@ class Completion:
                 yield piece
                 patience = self._timeouts.between_tokens
 
-    def _first_token(self, model: Model) -> float:
-        local = model.locality is Locality.LOCAL
-        return self._timeouts.first_token_local if local else self._timeouts.first_token
+    def _wait_before_retry(self, failure: UpstreamError) -> float | None:
+        """Seconds after which the same model is worth a second call, `None` if it is not."""
+        if failure.retry_after is None:
+            return RETRY_BACKOFF * (0.5 + self._jitter()) if type(failure) in PASSING_FAILURES else None
+        passing = type(failure) in PASSING_FAILURES or isinstance(failure, UpstreamRateLimitedError)
+        return failure.retry_after if passing and failure.retry_after <= LONGEST_RETRY_AFTER else None
 
 
-def _worth_retrying(error: UpstreamError) -> bool:
-    """Whether the same model may answer a moment later; a time-out has cost the caller enough already."""
-    if isinstance(error, UpstreamRateLimitedError):
-        return error.retry_after is not None and error.retry_after <= LONGEST_RETRY_AFTER
-    return error.status in (502, 503) and not isinstance(error, UpstreamTimeoutError)
+async def _hold(pieces: AsyncGenerator[Piece, None], *, whole: bool) -> list[Piece]:
+    """The pieces up to the first that a client would see; of a whole answer all of them."""
+    held = []
+    async for piece in pieces:
+        held.append(piece)
+        if not whole and not isinstance(piece, Usage):
+            return held
+    if not held:
+        raise UpstreamBrokenError
+    return held
+
+
+def _is_thinking(piece: Piece) -> bool:
+    """A delta without content: the model thinks, and its thoughts are not passed on."""
+    return isinstance(piece, Delta) and piece == Delta(index=piece.index)
+
+
+def _adapted(prompt: Prompt, *, model: Model, plan: Plan) -> Prompt:
+    """The prompt without the wishes that the model refuses and that an answer is good without."""
+    if model.id not in plan.without_sampling:
+        return prompt
+    return replace(prompt, sampling=replace(prompt.sampling, temperature=None, top_p=None))

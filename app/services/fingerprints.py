@@ -80,12 +80,14 @@ class FingerprintKey:
         text = b" ".join((*tokens.words, *tokens.characters))
         return int.from_bytes(hmac.digest(self.secret, text, hashlib.sha256)[:8], "little")
 
-    def shingles(self, tokens: Tokens) -> Fingerprints:
-        """The hash of every run of tokens, words first; empty for a text that is shorter than a run."""
-        words = self._runs(tokens.words, length=SHINGLE)
-        if len(tokens.characters) < CHARACTER_SHINGLE:
-            return words
-        return np.concatenate((words, self._runs(tokens.characters, length=CHARACTER_SHINGLE)))
+    def shingles(self, tokens: Sequence[Tokens]) -> tuple[Fingerprints, Fingerprints]:
+        """The hash of every run in texts that follow each other: of words, and of characters.
+
+        Where the texts' own runs end does not matter: a run may reach from one text into the next.
+        """
+        words = [word for text in tokens for word in text.words]
+        characters = [character for text in tokens for character in text.characters]
+        return self._runs(words, length=SHINGLE), self._runs(characters, length=CHARACTER_SHINGLE)
 
     def winnowed(self, tokens: Tokens) -> Fingerprints:
         """The hashes of a text that are kept, each once, in ascending order."""

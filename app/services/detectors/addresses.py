@@ -29,9 +29,8 @@ _STREET_ENDINGS = (
     "stra\u00dfe", "strasse", "str", "weg", "platz", "allee", "gasse", "damm", "ufer", "chaussee", "steig", "markt", "straat", "laan", "plein",
     "gracht", "kade", "singel", "gatan", "vagen", "veien", "vegen", "vej", "gade", "gata", "katu", "kuja", "stigen", "torget", "utca",
 )  # fmt: skip
-_GERMANIC = re.compile(
-    rf"(?<!\w)(?:[A-Z][\w.-]{{1,30}}[ -]){{0,3}}[\w-]{{0,30}}(?i:{'|'.join(_STREET_ENDINGS)})\.? (?!(?:19|20)\d\d(?!\d))\d{{1,4}} ?[a-zA-Z]?(?![\w%]|[.,]\d)"
-)
+_HOUSE_NUMBER = re.compile(r"\.? (?!(?:19|20)\d\d(?!\d))\d{1,4} ?[a-zA-Z]?(?![\w%]|[.,]\d)")
+_NAMES_BEFORE = re.compile(r"(?:[A-Z][\w.-]{1,30}[ -]){0,3}$")
 _FRENCH = re.compile(
     r"(?<![\w.])\d{1,4}(?: ?(?:bis|ter|[A-D]))?,? (?:rue|avenue|boulevard|bd|av\.|place|chemin|impasse|allee|quai|route|cours|square|passage) (?:de |du |des |de la |de l'|d'|la |le |les )?[A-Z][\w'-]+",
     re.IGNORECASE,
@@ -80,6 +79,9 @@ def find_postal_addresses(view: View) -> Iterator[Span]:
     for pattern in _patterns(view):
         for match in pattern.finditer(view.text):
             yield Span(Kind.POSTAL_ADDRESS, match.start(), match.end())
+    for word in view.words:
+        if word.endswith(_STREET_ENDINGS):
+            yield from _streets_on(view, word)
     if _POSTCODE_WORDS.occurs(view):
         for pattern in (_UK_POSTCODE, _CODE_AND_TOWN):
             for match in pattern.finditer(view.text):
@@ -87,13 +89,22 @@ def find_postal_addresses(view: View) -> Iterator[Span]:
                     yield Span(Kind.POSTAL_ADDRESS, match.start(), match.end())
 
 
+def _streets_on(view: View, word: str) -> Iterator[Span]:
+    """A word such as "Musterstraße" with a house number behind it. A bare ending ("weg") must begin with a capital."""
+    position = view.lower.find(word)
+    while position >= 0:
+        number = _HOUSE_NUMBER.match(view.text, position + len(word))
+        if number is not None and (word not in _STREET_ENDINGS or view.text[position].isupper()):
+            names = _NAMES_BEFORE.search(view.text[max(0, position - 70) : position])
+            yield Span(Kind.POSTAL_ADDRESS, position - len(names.group() if names else ""), number.end())
+        position = view.lower.find(word, position + len(word))
+
+
 def _patterns(view: View) -> Iterator[re.Pattern[str]]:
     """The patterns for which the text has a word."""
     for words, pattern in _BY_WORD:
         if not words.isdisjoint(view.words):
             yield pattern
-    if any(word.endswith(_STREET_ENDINGS) for word in view.words):
-        yield _GERMANIC
     if any(end - start >= 5 for start, end in view.digit_runs):
         yield _US_TOWN
     if not view.text.isascii():

@@ -53,11 +53,8 @@ def _digits(code: str) -> str:
 
 def _nif(code: str) -> bool:
     """Spain's DNI, and the NIE of foreigners, whose first letter X, Y, Z counts as 0, 1, 2."""
-    body = (
-        code.replace("-", "").replace(".", "").translate(str.maketrans("XYZ", "012", "")) if code[0] in "XYZ" else code
-    )
-    body = body.replace("-", "").replace(".", "")
-    return _NIF_LETTERS[int(_digits(body)) % 23] == code[-1]
+    first = str("XYZ".index(code[0])) if code[0] in "XYZ" else ""
+    return _NIF_LETTERS[int(first + _digits(code)) % 23] == code[-1]
 
 
 def _fiscal_code(code: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.vocabulary import Vocabulary
+from app.services.detectors.vocabulary import Vocabulary, any_may_occur
 
 _CONFIDENTIAL = Vocabulary(
     # English
@@ -100,8 +100,13 @@ _TICKET_HINTS = frozenset(
 )
 
 
+_KEYWORDS = _CONFIDENTIAL.keywords | _INTERNAL.keywords | _AMBIGUOUS.keywords | _HEADING_WORDS
+
+
 def find_markings(view: View) -> Iterator[Span]:
     """Phrases and headings that mark a text as confidential or internal, unless the text only talks about the word."""
+    if not any_may_occur(view, _KEYWORDS):
+        return
     for kind, vocabulary in ((Kind.CONFIDENTIAL_MARKING, _CONFIDENTIAL), (Kind.INTERNAL_MARKING, _INTERNAL)):
         for start, end in vocabulary.places(view):
             if not _is_discussed(view.lower, start, end):

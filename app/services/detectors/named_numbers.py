@@ -10,7 +10,7 @@ from app.services.detectors import checksums
 from app.services.detectors.identifiers import is_ssn
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.vocabulary import Vocabulary
+from app.services.detectors.vocabulary import Vocabulary, any_may_occur
 
 _AHEAD, _BEHIND = 50, 25
 
@@ -146,10 +146,12 @@ _RULES = (
     ),
 )
 
+_KEYWORDS = frozenset().union(*(rule.words.keywords for rule in _RULES))
+
 
 def find_named_numbers(view: View) -> Iterator[Span]:
     """The value nearest behind each word that names one, or else the one in front of it."""
-    for rule in _RULES:
+    for rule in _RULES if view.digit_runs and any_may_occur(view, _KEYWORDS) else ():
         for start, end in rule.words.places(view):
             match = _value(view.lower, start, end, rule)
             if match is not None:

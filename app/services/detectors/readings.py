@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from app.services.detectors.normalise import Rewriting, View, plain_view
+from app.services.detectors.spoken import CHINESE_DIGITS, SPOKEN, SPOKEN_WORDS, as_digits
+
+# The text that a match stands for, `None` if it stands for itself.
+Read = Callable[[re.Match[str]], str | None]
 
 _ESCAPE = re.compile(
     r"\\u(?P<unicode>[0-9a-fA-F]{4})|\\x(?P<byte>[0-9a-fA-F]{2})|%(?P<percent>[2-7][0-9a-fA-F])|&#(?P<decimal>\d{2,6});"
@@ -25,21 +29,6 @@ _GROUPED = re.compile(
     r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza|sk-(?:proj-|ant-)?|[rs]k_live_|gh[pousr]_|github_pat_|glpat-|xox[abp]-|hf_|npm_|gsk_|SG\.|dop_v1_)\w{0,8}"
     r"(?:[ -]\w{2,8}){2,24}"
 )
-_SPOKEN_DIGITS = {
-    word: str(digit)
-    for digit, words in enumerate((
-        "zero oh null zero nul cero zero \u96f6 \u3007", "one eins ein un uno um een \u4e00 \u5e7a", "two zwei zwo deux dos due dois twee \u4e8c", "three drei trois tres tre drie \u4e09",
-        "four vier quatre cuatro quattro quatro \u56db", "five funf fuenf cinq cinco cinque vijf \u4e94", "six sechs seis sei zes \u516d", "seven sieben sept siete sette sete zeven \u4e03",
-        "eight acht huit ocho otto oito \u516b", "nine neun neuf nueve nove negen \u4e5d",
-    ))
-    for word in words.split()
-}  # fmt: skip
-_DIGIT_WORD = "|".join(sorted(_SPOKEN_DIGITS, key=len, reverse=True))
-_SPOKEN = re.compile(
-    rf"(?<![A-Za-z])(?:{_DIGIT_WORD})(?:[ ,-]{{0,2}}(?:{_DIGIT_WORD})){{6,}}(?![A-Za-z])", re.IGNORECASE
-)
-_SPOKEN_WORD = re.compile(_DIGIT_WORD, re.IGNORECASE)
-_SPOKEN_WORDS = frozenset(word for word in _SPOKEN_DIGITS if word.isascii())
 _KEY_PREFIX = re.compile(r"AKIA|ASIA|AIza|sk-|[rs]k_live|gh[pousr]_|github_pat|glpat|xox|hf_|npm_|gsk_|SG\.|dop_v1")
 # Three single characters in a row, which prose hardly ever has.
 _SINGLES = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]([ \-._*|])[A-Za-z0-9]\1[A-Za-z0-9]\1[A-Za-z0-9](?![A-Za-z0-9])")
@@ -52,33 +41,46 @@ def readings(view: View, *, depth: int = 0) -> Iterator[View]:
     """The view, and what is hidden in it: only the neighbourhood of what had to be rewritten."""
     yield view
     if depth < _DEEPEST:
-        for pattern, read in _possible_rewrites(view):
-            hidden = _rewritten(view, pattern, read)
+        for pattern, read, within in _possible_rewrites(view):
+            hidden = _rewritten(view, pattern, read, within=within)
             if hidden is not None:
                 yield from readings(hidden, depth=depth + 1)
 
 
-def _possible_rewrites(view: View) -> Iterator[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]]:
-    """Those whose signs are in the text, by tests that cost less than the search itself."""
-    text = view.text
-    if "\\" in text or "%" in text or "&#" in text:
-        yield _ESCAPE, _unescape
+def _possible_rewrites(view: View) -> Iterator[tuple[re.Pattern[str], Read, Sequence[tuple[int, int]]]]:
+    """Those whose signs are in the text, by tests that cost less than the search itself, and where to search."""
+    text, everywhere = view.text, ((0, len(view.text)),)
     if view.long_tokens:
-        yield _BASE64, _decode_base64
-    if view.digit_runs:
-        yield _HEXADECIMAL, _decode_hexadecimal
+        blocks = _blocks(view)
+        yield _BASE64, _decode_base64, blocks
+        yield _HEXADECIMAL, _decode_hexadecimal, blocks
+    if "\\" in text or "%" in text or "&#" in text:
+        yield _ESCAPE, _unescape, everywhere
     if _SINGLES.search(text):
-        yield _SPACED, _without_spaces
-        yield _DASHED, _without_signs
-    if view.is_unspaced or len(_SPOKEN_WORDS & view.words) > 1:
-        yield _SPOKEN, _as_digits
+        yield _SPACED, _without_spaces, everywhere
+        yield _DASHED, _without_signs, everywhere
+    if len(SPOKEN_WORDS & view.words) > 1:
+        yield SPOKEN, as_digits, everywhere
+    if view.is_unspaced:
+        yield CHINESE_DIGITS, as_digits, everywhere
     if _KEY_PREFIX.search(text):
-        yield _GROUPED, _join_groups
+        yield _GROUPED, _join_groups, everywhere
 
 
-def _rewritten(view: View, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str | None]) -> View | None:
+def _blocks(view: View) -> list[tuple[int, int]]:
+    """The long tokens, those that follow each other line by line as one."""
+    blocks: list[tuple[int, int]] = []
+    for start, end in view.long_tokens:
+        if blocks and view.text[blocks[-1][1] : start] in {"\n", "\r\n"}:
+            blocks[-1] = blocks[-1][0], end
+        else:
+            blocks.append((start, end))
+    return blocks
+
+
+def _rewritten(view: View, pattern: re.Pattern[str], read: Read, *, within: Sequence[tuple[int, int]]) -> View | None:
     rewriting = None
-    for match in pattern.finditer(view.text):
+    for match in (match for start, end in within for match in pattern.finditer(view.text, start, end)):
         plain = read(match)
         if plain is not None:
             rewriting = rewriting or Rewriting(view.text, parent=view, reach=_REACH)
@@ -125,10 +127,6 @@ def _without_spaces(match: re.Match[str]) -> str | None:
 
 def _without_signs(match: re.Match[str]) -> str | None:
     return match.group().replace(match.group(1), "")
-
-
-def _as_digits(match: re.Match[str]) -> str | None:
-    return "".join(_SPOKEN_DIGITS[word.group().lower()] for word in _SPOKEN_WORD.finditer(match.group()))
 
 
 def _join_groups(match: re.Match[str]) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
 from app.services.detectors.people import People
-from app.services.detectors.vocabulary import Vocabulary
+from app.services.detectors.vocabulary import Vocabulary, any_may_occur
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ _STATEMENTS = (
         ),
     ),
 )
+_KEYWORDS = frozenset().union(*(words.keywords for what in _STATEMENTS for words in (what.predicates, what.topics)))
 _AMOUNT = re.compile(
     r"[$€£¥]\s?\d|\d[\d.,']{0,12}\s?(?:k\b|usd|eur|dollars?|pounds?|gbp|chf|francs?|zl|pln|kr\b|sek|dkk|nok|%|€|\$|£|¥|\u5143|\u4e07|\u5186|\u0440\u0443\u0431|per (?:year|month|hour))"
     r"|\d{2,3}[.,\u2019']?\d{3}"
@@ -110,6 +111,8 @@ _BEFORE, _AFTER = 100, 80
 
 def find_statements(view: View) -> Iterator[Span]:
     """A statement is found where its words and a person stand in one sentence; questions of general knowledge are none."""
+    if not any_may_occur(view, _KEYWORDS):
+        return
     places = [
         (what, certain, start, end)
         for what in _STATEMENTS

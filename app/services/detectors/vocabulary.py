@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from app.services.detectors.normalise import UNSPACED, View, plain_view
 
@@ -26,17 +26,22 @@ class Vocabulary:
             if not UNSPACED.search(phrase):
                 key = max(_WORD.finditer(phrase), key=lambda word: word.end() - word.start())
                 self._spaced.setdefault(key.group(), []).append((phrase, key.start()))
-        self._keys = frozenset(self._spaced)
+        # One word of each phrase that is told by its words.
+        self.keywords = frozenset(self._spaced)
 
     def places(self, view: View) -> list[tuple[int, int]]:
         """Start and end of each phrase in the text, in order."""
         found = view.memory.get(self)
         if found is None:
-            found = view.memory[self] = sorted({*self._spaced_places(view), *self._unspaced_places(view)})
+            found = sorted({*self._spaced_places(view), *self._unspaced_places(view)}) if self._may_occur(view) else []
+            view.memory[self] = found
         return found
 
+    def _may_occur(self, view: View) -> bool:
+        return not self.keywords.isdisjoint(view.words) or (view.is_unspaced and bool(self._unspaced))
+
     def _spaced_places(self, view: View) -> Iterator[tuple[int, int]]:
-        for word in self._keys & view.words:
+        for word in self.keywords & view.words:
             for position in _occurrences(view.lower, word):
                 for phrase, offset in self._spaced[word]:
                     start, end = position - offset, position - offset + len(phrase)
@@ -44,10 +49,9 @@ class Vocabulary:
                         yield start, end
 
     def _unspaced_places(self, view: View) -> Iterator[tuple[int, int]]:
-        if self._unspaced and view.is_unspaced:
-            for phrase in self._unspaced:
-                for start in _occurrences(view.lower, phrase):
-                    yield start, start + len(phrase)
+        for phrase in self._unspaced if view.is_unspaced else ():
+            for start in _occurrences(view.lower, phrase):
+                yield start, start + len(phrase)
 
     def occurs(self, view: View) -> bool:
         """Whether any of the phrases is in the text at all."""
@@ -67,6 +71,11 @@ class Vocabulary:
             if phrase_end >= start - before:
                 return phrase_start <= end + after
         return False
+
+
+def any_may_occur(view: View, keywords: frozenset[str]) -> bool:
+    """Whether a phrase of the vocabularies whose keywords these are can be in the text: one question instead of many."""
+    return view.is_unspaced or not keywords.isdisjoint(view.words)
 
 
 def _occurrences(text: str, part: str) -> Iterator[int]:

@@ -30,6 +30,8 @@ from app.services.loaders.frames import LENGTH, PIECE
 WORKER: Final = (sys.executable, "-P", "-m", "app.services.loaders.worker")
 
 _IMPORT_ROOT: Final = Path(__file__).resolve().parents[3]
+# No variable of the service is passed on: keys are among them. Arenas and threads take address space, core by core.
+_ENVIRONMENT: Final = {"PYTHONPATH": str(_IMPORT_ROOT), "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
 _START_SECONDS: Final = 60
 _MAX_HEAD_BYTES: Final = 256 * MAX_SECTIONS
 _MAX_PIECE_BYTES: Final = 4 * PIECE
@@ -100,8 +102,7 @@ class ParsingProcess:
                 stdout=PIPE,
                 stderr=DEVNULL,  # what parsers print there quotes documents
                 limit=PIECE,
-                # No variable of the service is passed on: keys are among them.
-                env={"PYTHONPATH": str(_IMPORT_ROOT), "MALLOC_ARENA_MAX": "1"},
+                env=_ENVIRONMENT,
             )
         )
         try:

@@ -223,3 +223,19 @@ turns = Table(
     Index(None, "tenant", "session", "number"),
     sqlite_autoincrement=True,
 )
+
+# Fingerprints of what was said above `public`, eight bytes each: of an answer until it runs out, of a document version
+# as long as that exists.
+echoes = Table(
+    "echoes",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("label", LabelRank, nullable=False),
+    Column("version", String(32), ForeignKey("versions.id", ondelete="CASCADE")),
+    Column("fingerprints", LargeBinary, nullable=False),
+    Column("expires_at", Instant),
+    Index(None, "version"),
+    Index(None, "expires_at"),
+    sqlite_autoincrement=True,
+)
