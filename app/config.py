@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -14,6 +16,7 @@ from app.models import Label
 
 # Files that come with the service are found beside it, whatever directory it is started from.
 HOME = Path(__file__).resolve().parent.parent
+ENV_FILE = ".env"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 WEAK_ADMIN_KEYS = frozenset({"admin", "changeme", "password", "secret", "sluice", "test"})
 SHORTEST_ADMIN_KEY = 16
@@ -29,15 +32,24 @@ def _read_label(value: object) -> object:
     return Label.parse(value) if isinstance(value, str) else value
 
 
+def _split_labels(value: object) -> object:
+    return (
+        tuple(Label.parse(item.strip()) for item in value.split(",") if item.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 LabelName = Annotated[Label, BeforeValidator(_read_label)]
+LabelNames = Annotated[tuple[Label, ...], NoDecode, BeforeValidator(_split_labels)]
 
 
 class Settings(BaseSettings):
     """Every setting, with a working default. The environment wins over `.env`; an empty value is unset."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     # The service
@@ -59,6 +71,12 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    gemini_api_key: SecretStr | None = None
+    mistral_api_key: SecretStr | None = None
+    groq_api_key: SecretStr | None = None
+    deepseek_api_key: SecretStr | None = None
+    xai_api_key: SecretStr | None = None
     openrouter_api_key: SecretStr | None = None
     openrouter_base_url: str = "https://openrouter.ai/api/v1"
     ollama_base_url: str = "http://127.0.0.1:11434"
@@ -69,6 +87,7 @@ class Settings(BaseSettings):
     model_complex: CommaSeparated = ()
     model_long_context: CommaSeparated = ()
     model_local: CommaSeparated = ()
+    model_concurrency: int = Field(default=256, ge=1)
 
     # Labels
     policy_file: Path = HOME / "policy.toml"
@@ -76,6 +95,7 @@ class Settings(BaseSettings):
     document_default_label: LabelName = Label.INTERNAL
     uninspected_label: LabelName = Label.INTERNAL
     on_denied: Literal["reroute", "refuse"] = "reroute"
+    redact: LabelNames = ()
 
     # Stores
     database_url: str | None = None
@@ -127,6 +147,14 @@ class Settings(BaseSettings):
     def protected(self) -> bool:
         """Whether every request must carry a key: asked for, or served to other machines with a key to hand."""
         return self.auth_required or (self.admin_key is not None and not self.loopback and not self.allow_open)
+
+    def secret(self, variable: str) -> SecretStr | None:
+        """The secret in a variable that the catalog names: a setting, or any other of the environment or of `.env`."""
+        if variable.lower() in type(self).model_fields:
+            found = getattr(self, variable.lower())
+            return found if isinstance(found, SecretStr) else None
+        value = os.environ.get(variable) or dotenv_values(ENV_FILE).get(variable)
+        return SecretStr(value) if value else None
 
     @cached_property
     def database(self) -> str:

@@ -171,6 +171,22 @@ class UpstreamRateLimitedError(UpstreamError):
     message = "The model's server limits the rate of requests; wait as long as Retry-After says."
 
 
+class UpstreamQuotaError(UpstreamError):
+    """The account is out of money or quota: waiting does not help, another provider may."""
+
+    status = 429
+    code = "upstream_quota_exceeded"
+    type = "rate_limit_error"
+    message = "The gateway's account with the model's provider has no quota left."
+
+
+class RemoteModelError(UpstreamError):
+    """A model that was taken for a local one runs on another host."""
+
+    code = "model_not_local"
+    message = "The model runs on another host than its server; it is not used as a local model."
+
+
 class UpstreamAuthenticationError(UpstreamError):
     code = "upstream_authentication"
     message = "The model's server did not accept the gateway's key for it."

@@ -20,8 +20,8 @@ from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, S
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import chat, documents, operations, pages, search
 from app.routers.openai import router as openai
-from app.routers.sockets import router as sockets
 from app.routers.replies import error_response
+from app.routers.sockets import router as sockets
 from app.routers.validation import describe
 from app.utils.logging import configure_logging
 from app.wiring import VERSION, Services, open_services

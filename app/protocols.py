@@ -279,10 +279,11 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a row still says: its label, and the document version it is from, `None` for an answer."""
+    """What a row still says. `document` names the document it is from, unless that is being erased."""
 
     label: Label
-    version: str | None
+    is_document: bool
+    document: DocumentKey | None = None
 
 
 class EchoStore(Protocol):
@@ -312,4 +313,12 @@ class EchoStore(Protocol):
 
     async def forget_expired(self, *, now: datetime) -> int:
         """Erase the rows that have run out; how many there were."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Where audit records go, in the order in which they were appended."""
+
+    def append(self, record: Mapping[str, JSONValue]) -> None:
+        """Take in a record at once; it is durable a moment later. Never raises and never waits."""
         ...

@@ -1,38 +1,31 @@
-"""Settings to services: the only file that names engines, and the only one that imports adapters on demand."""
+"""Settings to services: beside model_wiring the only file that names engines or imports adapters on demand."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import secrets
 import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from app.config import Settings
 from app.egress import Egress, LocalNetworks
 from app.errors import ConfigurationError
-from app.protocols import CacheStore, ChatProvider, DocumentStore, EmbeddingModel, SessionStore, VectorIndex
-from app.providers.extractive import EXTRACTIVE, Extractive
-from app.providers.on_demand import OnDemand
+from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
+from app.model_wiring import OPENAI_URL, Models, build_models
+from app.protocols import CacheStore, DocumentStore, EmbeddingModel, SessionStore, VectorIndex
 from app.providers.ollama.embedding import OllamaEmbedding
-from app.providers.ollama.provider import Ollama
 from app.providers.openai_compatible.embedding import OpenAIEmbedding
-from app.providers.openai_compatible.provider import OpenAICompatible
 from app.services.cache import AnswerCache
-from app.services.catalog import Catalog, CatalogFile
-from app.services.completion import Breaker, Completion, TimeOuts
-from app.services.complexity import ComplexityClassifier, Thresholds
-from app.services.detectors import DetectionPolicy, Detectors
+from app.services.catalog import Catalog
+from app.services.complexity import ComplexityClassifier
 from app.services.embeddings import Embeddings
 from app.services.gateway import Gateway, GatewayPolicy
 from app.services.ingestion import Ingestion
@@ -44,6 +37,7 @@ from app.services.sessions import Sessions
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
 from app.stores.sql.documents import SqlDocumentStore
+from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.engine import Database
 from app.stores.sql.sessions import SqlSessionStore
 from app.utils.monitoring import Metrics
@@ -53,7 +47,6 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
-OPENAI_URL = "https://api.openai.com/v1"
 REFRESH_SECONDS = 15.0
 
 # The cosine from which a passage is taken to bear on a question. With the embedded model 95 % of XQuAD's questions reach
@@ -76,6 +69,7 @@ class Services:
     retrieval: Retrieval
     embeddings: Embeddings
     labeller: Labeller
+    enforcement: Enforcement
     catalog: Catalog
     documents: DocumentStore
     cache: CacheStore
@@ -104,7 +98,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with AsyncExitStack() as stack:
         engines = await _open_engines(settings, stack=stack)
-        services = _build(settings, engines=engines)
+        metrics = Metrics(version=VERSION)
+        models = build_models(settings, egress=engines.egress, metrics=metrics)
+        stack.push_async_callback(models.close)
+        enforcement = await stack.enter_async_context(
+            open_enforcement(settings, echo_store=SqlEchoStore(engines.database), secret=engines.secret, clock=_now)
+        )
+        services = _build(settings, engines=engines, models=models, enforcement=enforcement, metrics=metrics)
         await services.documents.release_leases()
         _start(stack, services.ingestion.work())
         await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
@@ -134,13 +134,11 @@ async def _open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines
     )
 
 
-def _build(settings: Settings, *, engines: Engines) -> Services:
+def _build(
+    settings: Settings, *, engines: Engines, models: Models, enforcement: Enforcement, metrics: Metrics
+) -> Services:
     """Plain constructor calls, from the bottom up."""
-    metrics = Metrics(version=VERSION)
-    policy = DetectionPolicy.load(settings.policy_file)
-    labeller = Labeller(detectors=Detectors(policy), uninspected=settings.uninspected_label)
-    providers = _providers(settings, egress=engines.egress)
-    catalog = _build_catalog(settings, providers=providers)
+    labeller = enforcement.labeller
     documents = SqlDocumentStore(engines.database, clock=_now, new_id=_new_id)
     retrieval = Retrieval(
         documents=documents, index=engines.index, embedder=engines.embedder, relevance_floor=RELEVANCE_FLOOR
@@ -149,24 +147,16 @@ def _build(settings: Settings, *, engines: Engines) -> Services:
         settings=settings,
         version=VERSION,
         metrics=metrics,
-        gateway=Gateway(
-            sessions=Sessions(store=SqlSessionStore(engines.database, clock=_now), clock=_now),
-            labeller=labeller,
-            complexity=ComplexityClassifier.load(),
-            cache=_build_cache(settings, engines=engines),
-            retrieval=retrieval,
-            catalog=catalog,
-            completion=_build_completion(settings, providers=providers, egress=engines.egress),
-            recorder=Recorder(metrics=metrics),
-            policy=_gateway_policy(settings, policy=policy),
-            clock=_now,
-            make_id=_new_id,
+        gateway=_build_gateway(
+            settings, engines=engines, models=models, enforcement=enforcement, retrieval=retrieval, metrics=metrics
         ),
         ingestion=Ingestion(
             documents=documents,
             index=engines.index,
             embedder=engines.embedder,
             labeller=labeller,
+            echoes=enforcement.echoes,
+            audit=enforcement.audit,
             sandbox=engines.sandbox,
             default_label=settings.document_default_label,
             metrics=metrics,
@@ -175,11 +165,39 @@ def _build(settings: Settings, *, engines: Engines) -> Services:
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
         labeller=labeller,
-        catalog=catalog,
+        enforcement=enforcement,
+        catalog=models.catalog,
         documents=documents,
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_gateway(
+    settings: Settings,
+    *,
+    engines: Engines,
+    models: Models,
+    enforcement: Enforcement,
+    retrieval: Retrieval,
+    metrics: Metrics,
+) -> Gateway:
+    return Gateway(
+        sessions=Sessions(store=SqlSessionStore(engines.database, clock=_now), clock=_now),
+        labeller=enforcement.labeller,
+        complexity=ComplexityClassifier.load(),
+        cache=_build_cache(settings, engines=engines),
+        retrieval=retrieval,
+        catalog=models.catalog,
+        completion=models.completion,
+        recorder=Recorder(metrics=metrics, audit=enforcement.audit),
+        redactor=enforcement.redactor,
+        echoes=enforcement.echoes,
+        policies=enforcement.policies,
+        policy=GatewayPolicy(on_denied=settings.on_denied, fingerprint=enforcement_fingerprint(settings)),
+        clock=_now,
+        make_id=_new_id,
     )
 
 
@@ -189,14 +207,6 @@ def _build_cache(settings: Settings, *, engines: Engines) -> AnswerCache:
         secret=engines.secret,
         ttl=settings.cache_ttl,
         max_temperature=settings.cache_max_temperature,
-    )
-
-
-def _gateway_policy(settings: Settings, *, policy: DetectionPolicy) -> GatewayPolicy:
-    return GatewayPolicy(
-        thresholds=Thresholds.load(settings.policy_file),
-        on_denied=settings.on_denied,
-        fingerprint=_fingerprint(settings, policy=policy),
     )
 
 
@@ -288,86 +298,6 @@ def _open_cache(settings: Settings) -> CacheStore:
     from app.stores.redis_cache import RedisCache
 
     return RedisCache(url=settings.redis_url.get_secret_value(), fallback=memory, monotonic=time.monotonic)
-
-
-def _providers(settings: Settings, *, egress: Egress) -> dict[str, ChatProvider]:
-    """The providers that are spoken to directly, by the first part of their models' ids."""
-    providers: dict[str, ChatProvider] = {
-        "builtin": Extractive(),
-        "ollama": Ollama(base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance),
-    }
-    if settings.openai_api_key or settings.openai_base_url:
-        providers["openai"] = _openai_compatible(
-            "openai",
-            settings.openai_base_url or OPENAI_URL,
-            key=settings.openai_api_key,
-            settings=settings,
-            egress=egress,
-        )
-    if settings.openrouter_api_key:
-        providers["openrouter"] = _openai_compatible(
-            "openrouter",
-            settings.openrouter_base_url,
-            key=settings.openrouter_api_key,
-            settings=settings,
-            egress=egress,
-        )
-    return providers
-
-
-def _openai_compatible(
-    name: str, base_url: str, *, key: SecretStr | None, settings: Settings, egress: Egress
-) -> OpenAICompatible:
-    return OpenAICompatible(
-        name,
-        base_url=base_url,
-        api_key=key.get_secret_value() if key else None,
-        egress=egress,
-        clearance=settings.cloud_clearance,
-    )
-
-
-def _build_catalog(settings: Settings, *, providers: Mapping[str, ChatProvider]) -> Catalog:
-    configured = {name for name in providers if name not in ("builtin", "ollama")}
-    if settings.anthropic_api_key:
-        configured.add("anthropic")
-    return Catalog(
-        file=CatalogFile.load(settings.catalog_file, cloud_clearance=settings.cloud_clearance),
-        builtin=EXTRACTIVE,
-        preferences=settings.preferences,
-        providers=providers,
-        configured=frozenset(configured),
-        cloud_clearance=settings.cloud_clearance,
-    )
-
-
-def _build_completion(settings: Settings, *, providers: Mapping[str, ChatProvider], egress: Egress) -> Completion:
-    return Completion(
-        providers=providers,
-        fallback_provider=OnDemand(lambda: _load_litellm(settings, egress=egress)),
-        breaker=Breaker(monotonic=time.monotonic),
-        timeouts=TimeOuts(
-            first_token=settings.timeout_first_token,
-            first_token_local=settings.timeout_first_token_local,
-            between_tokens=settings.timeout_between_tokens,
-            total=settings.timeout_total,
-        ),
-    )
-
-
-def _load_litellm(settings: Settings, *, egress: Egress) -> ChatProvider:
-    from app.providers.litellm_adapter import LiteLLM
-
-    keys = {"anthropic": settings.anthropic_api_key}
-    return LiteLLM(
-        egress=egress, api_keys={name: key.get_secret_value() for name, key in keys.items() if key is not None}
-    )
-
-
-def _fingerprint(settings: Settings, *, policy: DetectionPolicy) -> str:
-    """A digest of the rules that decide where a request may go and which passages it may see."""
-    rules = (policy.fingerprint, settings.cloud_clearance.word, settings.uninspected_label.word, settings.on_denied)
-    return hashlib.sha256("\n".join(rules).encode()).hexdigest()
 
 
 def _now() -> datetime:

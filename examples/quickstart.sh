@@ -10,6 +10,8 @@ call() { curl --silent --show-error --fail-with-body --no-buffer ${key:+--header
 say() { printf '\n== %s\n' "$*"; }
 show() { python3 -c "$(printf 'import json, sys\nanswer = json.load(sys.stdin)\n%s' "$1")"; }
 
+call "$url/ready" >/dev/null || { echo "Nothing answers at $url: start it with make run, or set SLUICE_URL." >&2; exit 1; }
+
 say "Documents in: two PDF files and 24 paragraphs"
 call "$url/documents?wait=true" -F files=@"$documents/accident_report.pdf" -F files=@"$documents/memo.pdf" |
   show 'for d in answer["documents"]: print(d["status"], d["chunks"], "chunks", d["sensitivity"], d["title"])'
@@ -24,9 +26,9 @@ say "Chat: How many blankets were delivered?"
 call "$url/chat" -H 'content-type: application/json' -d '{"message": "How many blankets were delivered?"}' |
   show 'print(answer["message"]); print("--", answer["model_used"], answer["sensitivity"], [c["title"] for c in answer["citations"]])'
 
-say "Stream: How many tackles did Luke Kuechly register?"
-call "$url/chat/stream" -H 'content-type: application/json' -d '{"message": "How many tackles did Luke Kuechly register?"}' |
-  sed -n 's/^data: //p' | cut -c1-150
+say "Stream: How many career sacks did Jared Allen have?"
+call "$url/chat/stream" -H 'content-type: application/json' -d '{"message": "How many career sacks did Jared Allen have?"}' |
+  sed -n 's/^data: //p' | cut -c1-118
 
 say "Route: where would this go?"
 call "$url/route" -H 'content-type: application/json' \

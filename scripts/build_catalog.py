@@ -1,4 +1,4 @@
-"""Fill in the facts of catalog.toml (context, vision, tools, sampling, price) from litellm's local price table.
+"""Fill in the facts of catalog.toml (context, vision, tools, sampling, price, lacks) from litellm's local price table.
 
 The list of models, their tiers, titles, descriptions and the preferences are kept by hand in catalog.toml; this program
 rewrites only the facts of the cloud models among them. To add a model, write a block with `id`, `tier`, `title` and
@@ -30,6 +30,9 @@ TABLE_PREFIXES = {
     "openrouter/google/": "gemini/",
     "openrouter/openai/": "",
 }
+
+# What the table denies only where it says so: most entries leave these out.
+DENIED_BY = {"json_schema": "supports_response_schema", "prefill": "supports_assistant_prefill"}
 
 Entry = Mapping[str, Any]  # an entry of the table, whose fields are many and loosely typed
 
@@ -69,6 +72,7 @@ def facts(model_id: str, table: Mapping[str, Entry]) -> dict[str, str]:
     """The facts of a cloud model as TOML values; raises `KeyError` if the table does not have it."""
     key = table_key(model_id)
     entry = table[key]
+    denied = [ability for ability, field in DENIED_BY.items() if entry.get(field) is False]
     return {
         "locality": '"cloud"',
         "context_length": str(entry["max_input_tokens"]),
@@ -77,6 +81,7 @@ def facts(model_id: str, table: Mapping[str, Entry]) -> dict[str, str]:
         "sampling": word(takes_sampling(key, entry)),
         "prompt_per_million": per_million(entry["input_cost_per_token"]),
         "completion_per_million": per_million(entry["output_cost_per_token"]),
+        **({"lacks": json.dumps(denied)} if denied else {}),
     }
 
 

@@ -14,6 +14,7 @@ from app.errors import (
     UpstreamBrokenError,
     UpstreamError,
     UpstreamModelNotFoundError,
+    UpstreamQuotaError,
     UpstreamRateLimitedError,
     UpstreamRejectedError,
     UpstreamTimeoutError,
@@ -21,15 +22,6 @@ from app.errors import (
 )
 
 ErrorClass = type[UpstreamError]
-
-
-class UpstreamQuotaError(UpstreamError):
-    """The account is out of money or quota: waiting does not help, another provider may."""
-
-    status = 429
-    code = "upstream_quota_exceeded"
-    type = "rate_limit_error"
-    message = "The gateway's account with the model's provider has no quota left."
 
 
 # Codes that say more than the status they come with. Most servers that speak a protocol of somebody else's keep

@@ -74,17 +74,20 @@ def _is_free(model: Model) -> bool:
 
 
 def _model_reply(model: Model, *, view: CatalogView) -> dict[str, Any]:
+    """Prices are US dollars for a token. An open breaker sends a model to the end of every plan, but refuses nothing."""
     price = {"prompt": model.price.prompt, "completion": model.price.completion} if model.price else None
     return {
         "id": model.id,
         "name": model.title or model.name,
         "description": model.description,
+        "tier": model.tier,
         "context_length": model.context_length,
         "supports_vision": model.vision,
         "pricing": price,
         "locality": model.locality,
         "clearance": model.clearance.word,
-        "available": model.id in view.available,
+        "available": view.answers(model),
+        "breaker": "open" if model.id in view.health.open else "closed",
     }
 
 

@@ -45,7 +45,7 @@ class SearchReply(BaseModel):
 @router.post("/search", response_model=SearchReply)
 async def search(body: SearchBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
     """Find the passages whose meaning is nearest to the query."""
-    reading = await services.labeller.read_text(body.query, where="query")
+    reading = await services.labeller.read_text(body.query, where="query", tenant=caller.tenant)
     floors = (reading.label, caller.label_floor, body.sensitivity or Label.PUBLIC, stated or Label.PUBLIC)
     scope = RetrievalScope(collection=body.collection, limit=body.limit, filter=body.filter)
     query = SearchQuery(text=body.query, label=max(floors), scope=scope)

@@ -26,7 +26,7 @@ from app.services.llm_router import Plan
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
 LONGEST_RETRY_AFTER = 2.0
 RETRIES_ON_SAME_MODEL = 1
-RETRY_BACKOFF = 0.2
+RETRY_BACKOFF = 0.1
 
 # These exactly, none of their subclasses: the same model may answer a moment later. A time-out is not among them, it
 # has cost the caller enough already.
@@ -122,7 +122,8 @@ class Completion:
         async with self._bulkheads.slot(model.id):
             with self._health.watch(model.id, streamed=streamed) as note_content:
                 began = False
-                async with aclosing(self._in_time(provider.complete(dispatch), model=model, deadline=deadline)) as pieces:
+                timed = self._in_time(provider.complete(dispatch), model=model, deadline=deadline)
+                async with aclosing(timed) as pieces:
                     async for piece in pieces:
                         if _is_thinking(piece):
                             continue
@@ -155,7 +156,9 @@ class Completion:
         if failure.retry_after is None:
             return RETRY_BACKOFF * (0.5 + self._jitter()) if type(failure) in PASSING_FAILURES else None
         passing = type(failure) in PASSING_FAILURES or isinstance(failure, UpstreamRateLimitedError)
-        return failure.retry_after if passing and failure.retry_after <= LONGEST_RETRY_AFTER else None
+        if not passing or failure.retry_after > LONGEST_RETRY_AFTER:
+            return None
+        return failure.retry_after + RETRY_BACKOFF * self._jitter()
 
 
 async def _hold(pieces: AsyncGenerator[Piece, None], *, whole: bool) -> list[Piece]:

@@ -1,8 +1,8 @@
 """What answers and documents above `public` said, so that it keeps its label when somebody says it again.
 
 Stateless clients send the history of a conversation with each request, and tools return what they were given. The
-store keeps fingerprints, never text; a mirror of them in this process makes a look-up that finds nothing cheap, and what
-the mirror finds is confirmed by the store, where what was removed or has run out no longer stands.
+store keeps fingerprints, never text. A mirror of them in this process makes a look-up that finds nothing cheap; what it
+finds is confirmed by the store, where only what was not removed and has not run out stands.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from itertools import accumulate
 import numpy as np
 
 from app.errors import UnavailableError
-from app.models import Finding, Label, Message
-from app.protocols import Clock, Echo, EchoStore, Fingerprints, Standing
+from app.models import DocumentKey, Finding, Label, Message
+from app.protocols import Clock, EchoStore, Fingerprints, Standing
 from app.services.detectors import Field
 from app.services.fingerprints import CHARACTER_SHINGLE, SHINGLE, FingerprintKey, Tokens
+from app.services.mirror import Mirror
 
 logger = logging.getLogger(__name__)
 
@@ -32,76 +33,27 @@ REPEATED_DOCUMENT = "repeated_document"
 # How long an answer is known again; a document is known as long as it exists.
 ANSWERS_KEPT = timedelta(days=30)
 # Rows hold this many fingerprints at most, and are read so many at once.
-ROW_FINGERPRINTS = 50_000
-ROWS_AT_ONCE = 200
-# Fingerprints that wait in a dictionary before they are sorted in with the others.
-WAITING = 20_000
+ROW_FINGERPRINTS = 5_000
+ROWS_AT_ONCE = 2_000
 # Longer texts are read in a thread.
 SHORT_TEXT = 64_000
 
-
-@dataclass(frozen=True, slots=True)
-class _Sorted:
-    """Fingerprints in ascending order, and the number of the row that each is from."""
-
-    values: Fingerprints
-    rows: Fingerprints
-
-    @classmethod
-    def of(cls, values: Fingerprints, rows: Fingerprints) -> _Sorted:
-        order = np.argsort(values, kind="stable")
-        return cls(values[order], rows[order])
-
-    def rows_of(self, values: Fingerprints) -> Iterator[tuple[int, int]]:
-        """The values that are here, each with every row that has it."""
-        if not len(self.values):
-            return
-        starts = np.searchsorted(self.values, values)
-        found = self.values[np.minimum(starts, len(self.values) - 1)] == values
-        for start, value in zip(starts[found].tolist(), values[found].tolist(), strict=True):
-            end = int(np.searchsorted(self.values, np.uint64(value), side="right"))
-            yield from ((value, row) for row in self.rows[start:end].tolist())
-
-
-_NOTHING = _Sorted(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64))
-
-
-class Mirror:
-    """The fingerprints of every row that this process knows of, newest in a dictionary, the others sorted."""
-
-    def __init__(self) -> None:
-        self.newest_row = 0
-        self._waiting: dict[int, tuple[int, ...]] = {}
-        self._sorting: dict[int, tuple[int, ...]] = {}
-        self._sorted = _NOTHING
-
-    async def add(self, echo: Echo) -> None:
-        """Take in a row; a row that is known already changes nothing in what is found."""
-        self.newest_row = max(self.newest_row, echo.number)
-        for value in echo.fingerprints.tolist():
-            self._waiting[value] = (*self._waiting.get(value, ()), echo.number)
-        if len(self._waiting) > max(WAITING, len(self._sorted.values) // 8) and not self._sorting:
-            self._sorting, self._waiting = self._waiting, {}
-            self._sorted = await asyncio.to_thread(_merge, self._sorted, self._sorting)
-            self._sorting = {}
-
-    def rows_of(self, values: Fingerprints) -> dict[int, set[int]]:
-        """The values that are known, each with the rows that have it."""
-        rows: dict[int, set[int]] = defaultdict(set)
-        plain = values.tolist()
-        for waiting in (self._waiting, self._sorting):
-            if not waiting.keys().isdisjoint(plain):
-                for value in waiting.keys() & set(plain):
-                    rows[value].update(waiting[value])
-        for value, row in self._sorted.rows_of(values):
-            rows[value].add(row)
-        return rows
-
-
-def _merge(known: _Sorted, waiting: Mapping[int, tuple[int, ...]]) -> _Sorted:
-    pairs = [(value, row) for value, rows in waiting.items() for row in rows]
-    values, rows = np.array(pairs, dtype=np.uint64).T
-    return _Sorted.of(np.concatenate((known.values, values)), np.concatenate((known.rows, rows)))
+# What models say whatever they are asked; an answer is not known again by these.
+STOCK_PHRASES = (
+    "Hello! How can I help you today? How can I assist you today? What can I do for you today?",
+    "Is there anything else I can help you with today? Is there anything specific you would like to know?",
+    "I hope this helps! Let me know if you have any other questions or if you need any further assistance.",
+    "Please let me know if you have any further questions. Let me know if you need anything else.",
+    "Please let me know if you would like me to explain it in detail. Feel free to ask if you have more questions.",
+    "I'm sorry, but I can't help with that. I'm sorry, but I cannot assist with that request.",
+    "I'm sorry for the confusion. I apologize for any inconvenience this may have caused. Thank you for your patience.",
+    "I don't have enough information to answer that question. Could you please provide more information?",
+    "Could you please provide more context or clarify what you mean? Could you please provide more details?",
+    "As an AI language model, I don't have access to real-time information. I don't have personal opinions.",
+    "The passages do not contain the answer to this question. The documents do not contain information about this.",
+    "Here is a summary of the most important points. It is important to note that this is not legal advice.",
+    "Based on the information provided in the passages, here is a summary of the main points.",
+)
 
 
 class Echoes:
@@ -121,9 +73,11 @@ class Echoes:
     async def catch_up(self) -> None:
         """Read the rows that were added since the last time."""
         async with self._catching_up:
-            while rows := await self._store.since(self._mirror.newest_row, limit=ROWS_AT_ONCE):
-                for echo in rows:
-                    await self._mirror.add(echo)
+            await self._read_into(self._mirror)
+
+    async def _read_into(self, mirror: Mirror) -> None:
+        while rows := await self._store.since(mirror.newest_row, limit=ROWS_AT_ONCE):
+            await mirror.add(rows)
 
     async def keep_fresh(self, *, every: float, forget_every: float) -> None:
         """For ever: read what other processes have added, and now and then forget the answers that have run out."""
@@ -143,8 +97,9 @@ class Echoes:
         """Erase the answers that have run out, and build the mirror anew without them."""
         if await self._store.forget_expired(now=self._clock()):
             async with self._catching_up:
-                self._mirror = Mirror()
-            await self.catch_up()
+                fresh = Mirror()
+                await self._read_into(fresh)
+                self._mirror = fresh
 
     async def keep_answer(self, answers: Sequence[Message], *, question: str, label: Label, tenant: str) -> None:
         """Remember an answer above `public`, its choices and their tool calls, before the client has all of it."""
@@ -161,12 +116,17 @@ class Echoes:
             await self._keep(fingerprints, label=label, tenant=tenant, version=version)
 
     async def find(
-        self, fields: Sequence[Field], *, tenant: str, exchanges: Sequence[Field] = (), besides: str | None = None
+        self,
+        fields: Sequence[Field],
+        *,
+        tenant: str,
+        exchanges: Iterable[Field] = (),
+        besides: DocumentKey | None = None,
     ) -> tuple[Finding, ...]:
         """What the fields repeat, as one finding for each field and kind.
 
         `exchanges` are answers with the questions before them, by which answers are known that are too short to be
-        told by themselves. `besides` names a document version whose own text is no repetition.
+        told by themselves. `besides` names a document whose own versions do not count.
         """
         if self._shared:
             await self.catch_up()
@@ -180,7 +140,7 @@ class Echoes:
             return ()
         numbers = sorted(set().union(*known.values()))
         standing = await self._store.standing(numbers, tenant=tenant, now=self._clock())
-        rows = {row: echo for row, echo in standing.items() if besides is None or echo.version != besides}
+        rows = {row: echo for row, echo in standing.items() if besides is None or echo.document != besides}
         return tuple(_findings(query, known, rows))
 
     async def _read(self, texts: Sequence[str], *, tenant: str, question: str | None) -> Fingerprints:
@@ -221,7 +181,7 @@ class _Query:
     character_ends: Sequence[int]
 
     @classmethod
-    def of(cls, fields: Sequence[Field], exchanges: Sequence[Field], key: FingerprintKey) -> _Query:
+    def of(cls, fields: Sequence[Field], exchanges: Iterable[Field], key: FingerprintKey) -> _Query:
         tokens = [Tokens.of(field.text) for field in fields]
         words, characters = key.shingles(tokens)
         digests: dict[int, list[str]] = defaultdict(list)
@@ -260,7 +220,7 @@ def _findings(query: _Query, known: Mapping[int, set[int]], rows: Mapping[int, S
     repeated: dict[tuple[str, str], set[int]] = defaultdict(set)
     for value, numbers in known.items():
         for number in numbers & rows.keys():
-            detector = REPEATED_ANSWER if rows[number].version is None else REPEATED_DOCUMENT
+            detector = REPEATED_DOCUMENT if rows[number].is_document else REPEATED_ANSWER
             for where in query.wheres_of(value):
                 repeated[detector, where].add(number)
     for (detector, where), numbers in repeated.items():
@@ -279,13 +239,17 @@ def exchange(question: str, answer: str) -> str:
 
 
 def _fingerprints(texts: Iterable[str], key: FingerprintKey, question: str | None) -> Fingerprints:
-    """Those of each text: its winnowed runs, and its digest; with the question before it if it is short."""
+    """Those of each text, stock phrases left out: its winnowed runs, and its digest; a short one's with the question."""
     found = [np.empty(0, dtype=np.uint64)]
+    known = np.concatenate(key.shingles([Tokens.of(phrase) for phrase in STOCK_PHRASES]))
     for text in texts:
         tokens = Tokens.of(text)
+        runs = np.concatenate(key.shingles([tokens]))
+        if len(runs) and np.isin(runs, known).all():
+            continue
         found.append(key.winnowed(tokens))
         if not tokens.are_telling and question is not None and text.strip():
             tokens = Tokens.of(exchange(question, text))
         if tokens.are_telling:
             found.append(np.array([key.digest(tokens)], dtype=np.uint64))
-    return np.unique(np.concatenate(found))
+    return np.setdiff1d(np.concatenate(found), known)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from app.errors import ContextLengthError, InvalidRequestError, NoClearedModelError, UnknownModelError
 from app.models import Caller, Dispatch, Label, Usage
@@ -14,8 +17,12 @@ from app.utils.monitoring import Metrics
 
 AUTO = "auto"
 
-# Embedding models put a token before and after a text, which counts against what they take.
-FRAME_TOKENS = 2
+# The longest text that OpenAI's embedding models take.
+LONGEST_TEXT = 8192
+
+# What a window of a longer text leaves free: a token before and after it, and a first word that was cut in two, whose
+# rest may take more tokens than it did before.
+SPARE_TOKENS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,14 @@ class EmbeddingRequest:
     model: str = AUTO
     dimensions: int | None = None
     sensitivity: Label | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of a text that the model takes whole; `tokens` is its weight among the stretches of its text."""
+
+    text: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +54,12 @@ class Embedded:
 
 
 class Embeddings:
-    """Embeds callers' texts with the one embedding model that is in force."""
+    """Embeds callers' texts with the one embedding model that is in force.
+
+    A text that is longer than the model's window is cut into windows of equal length; its vector is their mean by
+    tokens, scaled to unit length, as OpenAI's cookbook does it ("Embedding texts that are longer than the model's
+    maximum context length").
+    """
 
     def __init__(self, *, embedder: EmbeddingModel, labeller: Labeller, metrics: Metrics) -> None:
         self._embedder = embedder
@@ -49,41 +69,68 @@ class Embeddings:
     async def embed(self, request: EmbeddingRequest, *, caller: Caller) -> Embedded:
         """Embed the texts under the highest label among them.
 
-        Raises `UnknownModelError`, `ContextLengthError` for a text that would be cut, `NoClearedModelError` and, for
-        vectors of another size than the model makes, `InvalidRequestError`.
+        Raises `UnknownModelError`, `ContextLengthError` for a text of more than 8,192 tokens, `NoClearedModelError`
+        and, for vectors of another size than the model makes, `InvalidRequestError`.
         """
         model = self._embedder.model
         if request.model not in (AUTO, model.id, model.name):
             raise UnknownModelError("No embedding model has this name; `auto` takes the one there is.", param="model")
-        tokens = await asyncio.to_thread(self._count_tokens, request.texts)
+        windows = await asyncio.to_thread(self._cut, request.texts)
         label = await self._label(request, caller=caller)
         if label > model.clearance:
             raise NoClearedModelError
-        vectors = await self._embedder.embed(Dispatch(request.texts, label, model))
+        flat = tuple(window.text for cut in windows for window in cut)
+        vectors = _join(await self._embedder.embed(Dispatch(flat, label, model)), windows=windows)
         if request.dimensions not in (None, vectors.shape[1]):
             raise InvalidRequestError(
                 f"dimensions: vectors of {model.id} have {vectors.shape[1]} and cannot be shortened exactly.",
                 param="dimensions",
             )
+        tokens = sum(window.tokens for cut in windows for window in cut)
         self._metrics.tokens.labels(model=model.id, kind="prompt").inc(tokens)
         return Embedded(vectors=vectors, model=model.id, label=label, usage=Usage(prompt_tokens=tokens))
 
-    def _count_tokens(self, texts: Sequence[str]) -> int:
-        longest = self._embedder.max_tokens - FRAME_TOKENS
-        total = 0
+    def _cut(self, texts: Sequence[str]) -> list[list[Window]]:
+        """The windows of each text; a text that the model takes whole is its only window."""
+        longest = self._embedder.max_tokens - SPARE_TOKENS
+        windows = []
         for position, text in enumerate(texts):
-            tokens = len(self._embedder.token_offsets(text))
-            if tokens > longest:
+            offsets = self._embedder.token_offsets(text)
+            if len(offsets) > LONGEST_TEXT:
                 raise ContextLengthError(
-                    f"input[{position}] has {tokens} tokens; the embedding model takes {longest}.", param="input"
+                    f"input[{position}] has {len(offsets)} tokens; at most {LONGEST_TEXT} are taken.", param="input"
                 )
-            total += tokens
-        return total
+            windows.append(_windows(text, offsets=offsets, longest=longest))
+        return windows
 
     async def _label(self, request: EmbeddingRequest, *, caller: Caller) -> Label:
         floors = (caller.label_floor, request.sensitivity or Label.PUBLIC)
         read = [
-            (await self._labeller.read_text(text, where=f"input[{position}]")).label
+            (await self._labeller.read_text(text, where=f"input[{position}]", tenant=caller.tenant)).label
             for position, text in enumerate(request.texts)
         ]
         return max(*floors, *read)
+
+
+def _windows(text: str, *, offsets: Sequence[tuple[int, int]], longest: int) -> list[Window]:
+    count = max(1, -(-len(offsets) // longest))
+    if count == 1:
+        return [Window(text, len(offsets))]
+    edges = [len(offsets) * number // count for number in range(count + 1)]
+    return [
+        Window(text[offsets[start][0] : offsets[end - 1][1]], end - start) for start, end in itertools.pairwise(edges)
+    ]
+
+
+def _join(vectors: Vectors, *, windows: Sequence[Sequence[Window]]) -> Vectors:
+    """One vector for each text, of shape (texts, dimensions), out of one for each window."""
+    rows = iter(vectors)
+    return np.stack([_mean([next(rows) for _ in cut], weights=[window.tokens for window in cut]) for cut in windows])
+
+
+def _mean(vectors: Sequence[Vectors], *, weights: Sequence[int]) -> Vectors:
+    if len(vectors) == 1:
+        return vectors[0]
+    mean = np.average(np.stack(vectors), axis=0, weights=weights)
+    unit: Vectors = (mean / np.linalg.norm(mean)).astype(np.float32)
+    return unit

@@ -3,7 +3,8 @@
 Winnowing (Schleimer, Wilkerson, Aiken: Winnowing: Local Algorithms for Document Fingerprinting, SIGMOD 2003): every run
 of `SHINGLE` tokens is hashed, and of every `WINDOW` hashes in a row the smallest is kept. What is kept of one text and
 every hash of another share a value wherever the two share a run of `SHINGLE + WINDOW - 1` tokens. Tokens are words; in
-scripts that are written without spaces they are characters, of which more make a run.
+scripts that are written without spaces they are characters, of which more make a run. Runs of short words, such as
+"before the end of the year", say too little and are passed over before the smallest is chosen.
 
 The hashes are keyed, so that they tell nothing without the key: a polynomial over the tokens' CRC-32 modulo 2**64 with
 a secret multiplier, mixed by the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). The digest of a whole text
@@ -21,14 +22,18 @@ from typing import Self
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 
 from app.protocols import Fingerprints
 from app.services.detectors.normalise import plain_view
 
-# No prompt of other matters shares six words in a row with XQuAD's paragraphs; with five, 1 of 150 does.
+# Of 630 prompts on other matters none shares six words in a row with XQuAD's 240 paragraphs; two share five.
 SHINGLE = 6
 CHARACTER_SHINGLE = 12
 WINDOW = 4
+# The letters that the words of a run have at least; a digit tells as much as three.
+SHINGLE_LETTERS = 24
+DIGIT_WEIGHT = 3
 # A whole text that is shorter than this says too little to be recognised by.
 SHORTEST_TEXT = 3
 
@@ -36,7 +41,7 @@ SHORTEST_TEXT = 3
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[^\W_{_UNSPACED}]+")
 # What is no letter or digit becomes a space.
-_ASCII = bytes(code if chr(code).isalnum() and code < 0x80 else 0x20 for code in range(256))
+_ASCII = bytes(code if chr(code).isalnum() and chr(code).isascii() else ord(" ") for code in range(256))
 _CHARACTER = re.compile(rf"[{_UNSPACED}]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrtbf\"/\\])")
 
@@ -91,7 +96,8 @@ class FingerprintKey:
 
     def winnowed(self, tokens: Tokens) -> Fingerprints:
         """The hashes of a text that are kept, each once, in ascending order."""
-        words = _winnow(self._runs(tokens.words, length=SHINGLE))
+        runs = self._runs(tokens.words, length=SHINGLE)
+        words = _winnow(runs[_weights(tokens.words, count=len(runs)) >= SHINGLE_LETTERS])
         characters = _winnow(self._runs(tokens.characters, length=CHARACTER_SHINGLE))
         return np.unique(np.concatenate((words, characters)))
 
@@ -109,10 +115,19 @@ class FingerprintKey:
         return _mix(total)
 
 
+def _weights(words: Sequence[bytes], *, count: int) -> npt.NDArray[np.intp]:
+    """How many letters each of the `count` runs of words has."""
+    lengths = (len(word) * (DIGIT_WEIGHT if word.isdigit() else 1) for word in words)
+    ends = np.cumsum(np.fromiter(lengths, dtype=np.intp, count=len(words)))
+    starts = np.concatenate((np.zeros(1, dtype=np.intp), ends))
+    return ends[SHINGLE - 1 :] - starts[:count]
+
+
 def _winnow(hashes: Fingerprints) -> Fingerprints:
     if len(hashes) <= WINDOW:
         return hashes.min(keepdims=True) if len(hashes) else hashes
-    return np.lib.stride_tricks.sliding_window_view(hashes, WINDOW).min(axis=1)
+    kept: Fingerprints = np.lib.stride_tricks.sliding_window_view(hashes, WINDOW).min(axis=1)
+    return kept
 
 
 def _mix(values: Fingerprints) -> Fingerprints:

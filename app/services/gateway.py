@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.errors import UpstreamError
 from app.models import (
     Attempt,
     Caller,
@@ -18,57 +19,43 @@ from app.models import (
     Delta,
     Event,
     Finished,
-    ImagePart,
     Label,
-    Message,
+    Model,
     Passage,
+    Piece,
     Prompt,
     RetrievalScope,
     Route,
     Started,
 )
 from app.protocols import Clock
-from app.services.answer import Draft, cite, cost_of
+from app.services.answer import Draft
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
 from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
-from app.services.complexity import ComplexityClassifier, Thresholds, tier
+from app.services.complexity import ComplexityClassifier, tier
+from app.services.echoes import Echoes
 from app.services.labels import Labeller, Reading
 from app.services.llm_router import Plan, RequestFacts, plan
-from app.services.prompting import compose, estimate_tokens, question
-from app.services.recorder import Recorder
+from app.services.policy import Policy, PolicyFile
+from app.services.prompting import compose, question
+from app.services.recorder import Progress, Recorder
+from app.services.redaction import Outgoing, Redacted, Redactor
+from app.services.restoration import restore
 from app.services.retrieval import Retrieval, SearchQuery
 from app.services.sessions import Conversation, Sessions
+from app.services.work import Explanation, Work, finish, settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayPolicy:
-    """What the operator decided: the thresholds of the tiers, what a stated model that is not cleared leads to, and a
-    fingerprint of the rules in force, which is part of the cache's key."""
+    """What the operator decided: what a stated model that is not cleared leads to.
 
-    thresholds: Thresholds
+    `fingerprint` is of all settings that decide where a request may go; it is part of the cache's key.
+    """
+
     on_denied: Literal["reroute", "refuse"]
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """A request that is ready to be sent: the prompt, the label it has now, and the models that may get it."""
-
-    conversation: Conversation
-    reading: Reading
-    prompt: Prompt
-    plan: Plan
-    route: Route
-    view: CatalogView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """What would happen to a request: the model it would go to first, and why."""
-
-    model: str | None
-    route: Route
 
 
 class Gateway:
@@ -85,6 +72,9 @@ class Gateway:
         catalog: Catalog,
         completion: Completion,
         recorder: Recorder,
+        redactor: Redactor,
+        echoes: Echoes,
+        policies: PolicyFile,
         policy: GatewayPolicy,
         clock: Clock,
         make_id: Callable[[], str],
@@ -97,6 +87,9 @@ class Gateway:
         self._catalog = catalog
         self._completion = completion
         self._recorder = recorder
+        self._redactor = redactor
+        self._echoes = echoes
+        self._policies = policies
         self._policy = policy
         self._clock = clock
         self._make_id = make_id
@@ -110,31 +103,36 @@ class Gateway:
 
     async def explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
         """Do every step up to route, without an outbound call and without storing anything."""
-        view = self._catalog.view
+        policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
         lookup = None if self._retrieval.calls_out else request.documents
         passages = await self._ground(conversation, lookup, label=reading.label, caller=caller)
-        work = self._route(conversation, request, reading=reading, passages=passages, view=view)
+        outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
+        work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
-    async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event, None]:
-        view = self._catalog.view
+    async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event | Progress, None]:
+        policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
-        slot = await self._slot(conversation, request, label=reading.label, view=view, caller=caller)
+        yield Progress(reading=reading, messages=conversation.messages)
+        slot = await self._slot(conversation, request, label=reading.label, policy=policy, view=view, caller=caller)
         kept = await self._cache.find(slot)
         if kept is not None:
             await self._sessions.raise_mark(conversation, label=max(kept.label, reading.label))
             await self._keep_turns(conversation, kept)
-            for event in self._replay(kept, conversation):
-                yield event
+            for replayed in self._replay(kept, conversation):
+                yield replayed
             return
         passages = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
-        work = self._route(conversation, request, reading=reading, passages=passages, view=view)
+        outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
+        yield Progress(reading=outgoing.reading, messages=conversation.messages)
+        work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view)
+        yield Progress(reading=outgoing.reading, messages=conversation.messages, route=work.route)
         if not work.plan.models:
             raise work.plan.refusal
-        await self._sessions.raise_mark(conversation, label=work.reading.label)
+        await self._sessions.raise_mark(conversation, label=work.label)
         async with aclosing(self._complete(work, slot=slot)) as events:
             async for event in events:
                 yield event
@@ -151,7 +149,14 @@ class Gateway:
         )
 
     async def _slot(
-        self, conversation: Conversation, request: ChatRequest, *, label: Label, view: CatalogView, caller: Caller
+        self,
+        conversation: Conversation,
+        request: ChatRequest,
+        *,
+        label: Label,
+        policy: Policy,
+        view: CatalogView,
+        caller: Caller,
     ) -> Slot:
         """Where in the cache the answer to this request belongs."""
         scope = request.documents
@@ -160,7 +165,7 @@ class Gateway:
             tenant=caller.tenant,
             label=label,
             clearance=caller.clearance,
-            policy=self._policy.fingerprint,
+            policy=f"{policy.fingerprint}:{self._policy.fingerprint}",
             catalog=view.fingerprint,
             documents=documents,
         )
@@ -175,19 +180,10 @@ class Gateway:
         query = SearchQuery(text=question(conversation.messages), label=label, scope=scope)
         return await self._retrieval.ground(query, caller=caller)
 
-    def _route(
-        self,
-        conversation: Conversation,
-        request: ChatRequest,
-        *,
-        reading: Reading,
-        passages: Sequence[Passage],
-        view: CatalogView,
-    ) -> Work:
-        """Join the label again after retrieval, and plan the models for the prompt as it will be sent."""
-        reading = reading.join_passages(passages)
-        score = self._complexity.score(conversation.messages)
-        complexity = request.complexity or tier(score, thresholds=self._policy.thresholds)
+    async def _relabel(
+        self, conversation: Conversation, request: ChatRequest, *, reading: Reading, passages: Sequence[Passage]
+    ) -> Outgoing:
+        """Join the label again after retrieval; what is read and labelled here is what is sent."""
         prompt = Prompt(
             messages=compose(conversation.messages, passages=passages),
             sampling=request.sampling,
@@ -195,36 +191,49 @@ class Gateway:
             passages=tuple(passages),
             stream=request.stream,
         )
-        facts = RequestFacts(
-            label=reading.label,
+        return await self._redactor.prepare(prompt, reading=reading.join_passages(passages))
+
+    def _route(
+        self,
+        conversation: Conversation,
+        request: ChatRequest,
+        *,
+        outgoing: Outgoing,
+        policy: Policy,
+        view: CatalogView,
+    ) -> Work:
+        """Plan the models for the prompt as it will be sent."""
+        score = self._complexity.score(conversation.messages)
+        complexity = request.complexity or tier(score, thresholds=policy.thresholds)
+        facts = RequestFacts.of(
+            outgoing.prompt,
+            label=outgoing.lowest_label,
             complexity=complexity,
             stated_model=request.model,
-            prompt_tokens=estimate_tokens(prompt.messages),
-            max_tokens=request.sampling.max_tokens,
-            needs_vision=_has_images(prompt.messages),
-            needs_tools=bool(request.tooling.tools),
+            sticky=conversation.session_id or self._make_id(),
         )
         chosen = plan(facts, view, on_denied=self._policy.on_denied)
         route = Route(
-            label=reading.label,
+            label=outgoing.reading.label,
             complexity=complexity,
             complexity_score=round(score, 4),
-            raised_by=reading.raised_by,
-            rule=chosen.rule,
+            raised_by=outgoing.reading.raised_by,
+            rule=chosen.rule if outgoing.redacted is None else f"{chosen.rule}_redacted",
             candidates=chosen.considered,
         )
-        return Work(conversation=conversation, reading=reading, prompt=prompt, plan=chosen, route=route, view=view)
+        return Work(conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view)
 
-    async def _complete(self, work: Work, *, slot: Slot) -> AsyncGenerator[Event, None]:
+    async def _complete(self, work: Work, *, slot: Slot) -> AsyncGenerator[Event | Progress, None]:
         """Stream the first model of the plan that answers; keep the answer before its last event is yielded."""
         draft = Draft()
         route = work.route
         model = ""
         try:
-            async with aclosing(self._completion.run(work.plan, work.prompt, label=work.reading.label)) as pieces:
+            async with aclosing(self._ask(work)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Attempt):
                         route = replace(route, attempts=(*route.attempts, piece))
+                        yield Progress(reading=work.outgoing.reading, messages=work.conversation.messages, route=route)
                         if piece.outcome == "ok":
                             model = piece.model
                             yield self._start(model, route=route, conversation=work.conversation)
@@ -235,19 +244,46 @@ class Gateway:
         except BaseException:
             # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
             if draft.deltas:
-                await asyncio.shield(self._keep_cut_turns(work, draft, model=model))
+                await asyncio.shield(self._keep_cut(work, draft, model=model))
             raise
-        answer = _settle(draft, work, model=model, route=route)
+        answer = settle(draft, work, model=model, route=route)
+        await self._remember(work, draft, model=model)
         await self._keep_turns(work.conversation, answer)
-        await self._cache.keep(slot, answer)
-        yield _finish(answer, cached=False)
+        if work.version_for(model) is None:
+            await self._cache.keep(slot, answer)
+        yield finish(answer, cached=False)
+
+    async def _ask(self, work: Work) -> AsyncGenerator[Attempt | Piece, None]:
+        """Ask the models of the plan in turn, each for the version of the prompt that it is cleared for."""
+        shares = work.outgoing.shares(work.plan.models)
+        for number, (redacted, models) in enumerate(shares, start=1):
+            begun = False
+            try:
+                async with aclosing(self._ask_some(work, models, redacted=redacted)) as pieces:
+                    async for piece in pieces:
+                        begun = begun or not isinstance(piece, Attempt)
+                        yield piece
+                return
+            except UpstreamError as error:
+                if begun or not error.fallback or number == len(shares):
+                    raise
+
+    def _ask_some(
+        self, work: Work, models: tuple[Model, ...], *, redacted: Redacted | None
+    ) -> AsyncGenerator[Attempt | Piece, None]:
+        some = replace(work.plan, models=models)
+        if redacted is None:
+            return self._completion.run(some, work.outgoing.prompt, label=work.label)
+        return restore(
+            self._completion.run(some, redacted.prompt, label=redacted.reading.label), values=redacted.values
+        )
 
     def _replay(self, kept: CachedAnswer, conversation: Conversation) -> Iterator[Event]:
         """A kept answer as the events it was made of."""
         route = replace(kept.route, cache="hit", attempts=())
         yield self._start(kept.model, route=route, conversation=conversation)
         yield from kept.deltas
-        yield _finish(replace(kept, route=route), cached=True)
+        yield finish(replace(kept, route=route), cached=True)
 
     def _start(self, model: str, *, route: Route, conversation: Conversation) -> Started:
         return Started(
@@ -262,36 +298,18 @@ class Gateway:
         message = Draft(deltas=list(answer.deltas)).choices[0]
         await self._sessions.keep(conversation, answer=message, label=answer.label, model=answer.model, complete=True)
 
-    async def _keep_cut_turns(self, work: Work, draft: Draft, *, model: str) -> None:
+    async def _keep_cut(self, work: Work, draft: Draft, *, model: str) -> None:
+        await self._remember(work, draft, model=model)
         await self._sessions.keep(
-            work.conversation, answer=draft.choices[0], label=work.reading.label, model=model, complete=False
+            work.conversation, answer=draft.choices[0], label=work.label, model=model, complete=False
         )
 
-
-def _settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
-    usage = draft.settled_usage(work.prompt)
-    return CachedAnswer(
-        label=work.reading.label,
-        model=model,
-        deltas=tuple(draft.deltas),
-        finish_reasons=draft.finish_reasons,
-        usage=usage,
-        cost=cost_of(usage, model=work.view.find(model)),
-        citations=cite(work.prompt.passages, text=draft.choices[0].text, quotes_only=model == work.view.builtin.id),
-        route=route,
-    )
-
-
-def _finish(answer: CachedAnswer, *, cached: bool) -> Finished:
-    return Finished(
-        usage=answer.usage,
-        cost=0.0 if cached else answer.cost,
-        cached=cached,
-        finish_reasons=answer.finish_reasons,
-        citations=answer.citations,
-        route=answer.route,
-    )
-
-
-def _has_images(messages: Sequence[Message]) -> bool:
-    return any(isinstance(part, ImagePart) for message in messages for part in message.parts)
+    async def _remember(self, work: Work, draft: Draft, *, model: str) -> None:
+        """Let the answer keep the label of what it was made from when it comes back in another request."""
+        conversation, redacted = work.conversation, work.version_for(model)
+        await self._echoes.keep_answer(
+            draft.choices,
+            question=conversation.messages[-1].text,
+            label=work.label if redacted is None else redacted.reading.label,
+            tenant=conversation.tenant,
+        )

@@ -29,8 +29,10 @@ from app.models import (
     NewDocument,
 )
 from app.protocols import Clock, DocumentStore, EmbeddingModel, VectorIndex
+from app.services.audit import Audit
 from app.services.chunking import chunk
-from app.services.labels import Labeller
+from app.services.echoes import Echoes
+from app.services.labels import Labeller, Reading
 from app.services.loaders import LoadError, ParsedDocument, Sandbox, sniff
 from app.services.vector_store import space_name
 from app.utils.monitoring import Metrics
@@ -77,6 +79,8 @@ class Ingestion:
         index: VectorIndex,
         embedder: EmbeddingModel,
         labeller: Labeller,
+        echoes: Echoes,
+        audit: Audit,
         sandbox: Sandbox,
         default_label: Label,
         metrics: Metrics,
@@ -86,6 +90,8 @@ class Ingestion:
         self._index = index
         self._embedder = embedder
         self._labeller = labeller
+        self._echoes = echoes
+        self._audit = audit
         self._sandbox = sandbox
         self._default_label = default_label
         self._metrics = metrics
@@ -98,8 +104,11 @@ class Ingestion:
 
         Raises `EmptyDocumentError` and `UnsupportedMediaError` for what the bytes tell at once; then none is stored.
         """
-        documents = [self._admit(upload, caller=caller) for upload in uploads]
+        # In a thread: looking into 100 MB and hashing them takes longer than the event loop may stand still.
+        documents = await asyncio.to_thread(lambda: [self._admit(upload, caller=caller) for upload in uploads])
         versions = await self._documents.add(documents)
+        for version in versions:
+            self._audit.record_upload(version, caller=caller)
         self._wake.set()
         return versions
 
@@ -163,7 +172,7 @@ class Ingestion:
         version = job.version
         await self._documents.report(version.id, stage="parsing", done=0, total=0)
         parsed = await self._parse(version)
-        reading = await self._labeller.read_text(f"{version.title or ''}\n{parsed.text}", where="content")
+        reading = await self._read(version, parsed)
         label = max(version.label, reading.label)
         await self._documents.report(version.id, stage="chunking", done=0, total=0)
         chunks = await asyncio.to_thread(self._cut, parsed)
@@ -175,9 +184,19 @@ class Ingestion:
             warnings=parsed.warnings,
             chunks=chunks,
         )
+        texts = (parsed.text, *(chunk.text for chunk in chunks))
+        await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant)
         space = self._space(version, label=label)
         await self._embed(version, label=label, space=space, total=len(chunks))
         await self._documents.publish(job, space=space)
+        digest = await asyncio.to_thread(self._audit.digest, parsed.text)
+        self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
+
+    async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
+        """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
+        return await self._labeller.read_text(
+            f"{version.title or ''}\n{parsed.text}", where="content", tenant=version.key.tenant, besides=version.key
+        )
 
     async def _parse(self, version: DocumentVersion) -> ParsedDocument:
         content = await self._documents.content(version.id)
@@ -232,6 +251,7 @@ class Ingestion:
 
     async def _fail(self, job: Job, *, code: str, message: str) -> None:
         self._metrics.documents.labels(outcome=code).inc()
+        self._audit.record_document(job.version, reading=None, outcome=code, digest=None)
         await self._documents.fail(job, code=code, message=message)
 
     def _admit(self, upload: Upload, *, caller: Caller) -> NewDocument:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.models import (
     Caller,
+    DocumentKey,
     Finding,
     ImagePart,
     JSONValue,
     Label,
     Message,
     Passage,
+    Prompt,
     Sampling,
     TextPart,
     Tooling,
 )
-from app.services.detectors import Detectors, Field
+from app.services.detectors import Field
+from app.services.echoes import Echoes, exchange
+from app.services.policy import PolicyFile
 
 # Fields of the prompt's values that hold no free text. Every other field is read; a test holds this list against the
 # dataclasses, so that a new field is read or is decided to be harmless before it can be sent.
@@ -47,14 +51,29 @@ SLICE_OVERLAP = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A label and what raised it. A reading only ever rises: joining returns a new one."""
+    """A label and what raised it: what was `given` (stated, stored, repeated) and what the detectors `found`.
 
-    label: Label
-    raised_by: tuple[Finding, ...] = ()
+    A reading only ever rises: joining returns a new one. Redaction alone replaces what was found.
+    """
+
+    given: tuple[Finding, ...] = ()
+    found: tuple[Finding, ...] = ()
+
+    @property
+    def label(self) -> Label:
+        return max((finding.label for finding in self.raised_by), default=Label.PUBLIC)
+
+    @property
+    def raised_by(self) -> tuple[Finding, ...]:
+        return self.given + self.found
 
     def join(self, findings: Iterable[Finding]) -> Reading:
-        raising = tuple(finding for finding in findings if finding.label > Label.PUBLIC)
-        return Reading(max((self.label, *(finding.label for finding in raising))), self.raised_by + raising)
+        """Raise to what is stated, stored or repeated."""
+        return replace(self, given=self.given + _raising(findings))
+
+    def join_found(self, findings: Iterable[Finding]) -> Reading:
+        """Raise to what the detectors found."""
+        return replace(self, found=self.found + _raising(findings))
 
     def join_passages(self, passages: Sequence[Passage]) -> Reading:
         """Raise to the highest label of the document versions these passages were taken from."""
@@ -64,11 +83,16 @@ class Reading:
         )
 
 
-class Labeller:
-    """Reads labels. `uninspected` is the label of what cannot be read, such as the pixels of an image."""
+def _raising(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if finding.label > Label.PUBLIC)
 
-    def __init__(self, *, detectors: Detectors, uninspected: Label) -> None:
-        self._detectors = detectors
+
+class Labeller:
+    """Reads labels by the policy in force. `uninspected` is the label of what cannot be read, such as pixels."""
+
+    def __init__(self, *, policies: PolicyFile, echoes: Echoes, uninspected: Label) -> None:
+        self._policies = policies
+        self._echoes = echoes
         self._uninspected = uninspected
 
     async def read_prompt(
@@ -87,16 +111,26 @@ class Labeller:
             Finding(detector="key", label=caller.label_floor, where="key"),
             Finding(detector="session", label=mark, where="session"),
         )
-        fields = (*_fields_of_messages(messages), *_fields_of_sampling(sampling), *_fields_of_tooling(tooling))
-        found = await self._detectors.scan(fields)
-        return Reading(Label.PUBLIC).join(floors).join(found).join(self._uninspected_parts(messages))
+        fields = fields_of(messages, sampling=sampling, tooling=tooling)
+        repeated = await self._echoes.find(fields, tenant=caller.tenant, exchanges=_exchanges(messages))
+        reading = Reading().join(floors).join(repeated).join(self._uninspected_parts(messages))
+        return reading.join_found(await self._policies.current.detectors.scan(fields))
 
-    async def read_text(self, text: str, *, where: str) -> Reading:
-        """The label of a single text, however long: a search query, a document."""
-        reading = Reading(Label.PUBLIC)
+    async def read_again(self, prompt: Prompt, *, reading: Reading) -> Reading:
+        """The label of a prompt whose found values were replaced: as it was, but for what the detectors find now."""
+        fields = fields_of(prompt.messages, sampling=prompt.sampling, tooling=prompt.tooling)
+        return replace(reading, found=_raising(await self._policies.current.detectors.scan(fields)))
+
+    async def read_text(self, text: str, *, where: str, tenant: str, besides: DocumentKey | None = None) -> Reading:
+        """The label of a single text, however long: a search query, a document.
+
+        `besides` names the document that the text is of: what its own versions say is no repetition.
+        """
+        reading = Reading().join(await self._echoes.find((Field(where, text),), tenant=tenant, besides=besides))
+        detectors = self._policies.current.detectors
         for start in range(0, max(1, len(text)), SLICE_CHARACTERS):
             piece = text[start : start + SLICE_CHARACTERS + SLICE_OVERLAP]
-            reading = reading.join(await self._detectors.scan((Field(where, piece),)))
+            reading = reading.join_found(await detectors.scan((Field(where, piece),)))
         return reading
 
     def _uninspected_parts(self, messages: Sequence[Message]) -> Iterator[Finding]:
@@ -105,6 +139,20 @@ class Labeller:
             if images:
                 where = f"messages[{position}].content"
                 yield Finding(detector="uninspected", label=self._uninspected, where=where, count=images)
+
+
+def fields_of(messages: Sequence[Message], *, sampling: Sampling, tooling: Tooling) -> tuple[Field, ...]:
+    """Every text that would be sent, and where it stands."""
+    return (*_fields_of_messages(messages), *_fields_of_sampling(sampling), *_fields_of_tooling(tooling))
+
+
+def _exchanges(messages: Sequence[Message]) -> Iterator[Field]:
+    """What an assistant is said to have written, each with the message before it."""
+    for position in range(1, len(messages)):
+        if messages[position].role == "assistant":
+            asked, answered = messages[position - 1].text, messages[position]
+            for text in (answered.text, *(call.arguments for call in answered.tool_calls)):
+                yield Field(f"messages[{position}].content", exchange(asked, text))
 
 
 def _fields_of_messages(messages: Sequence[Message]) -> Iterator[Field]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
+
+import orjson
 
 from app.errors import NoCapableModelError, NoClearedModelError, SluiceError
-from app.models import Candidate, Complexity, Label, Locality, Model
+from app.models import Candidate, Complexity, ImagePart, JSONValue, Label, Locality, Message, Model, Prompt
 from app.services.catalog import CatalogView
+from app.services.catalog_file import Ability
+from app.services.prompting import estimate_text_tokens, estimate_tokens
+from app.services.strategies import Latencies, WeightedSplit, arrange, price_of
 
 # What is sent plus what is asked for, in tokens, from which a model with a long context window is preferred.
 LONG_CONTEXT_TOKENS = 32_000
+# What OpenAI counts for an image of 1024 x 1024 at high detail is 765; other providers count up to twice as much.
+IMAGE_TOKENS = 1_000
 
 # Where to look next when the models preferred for a tier are used up: the nearest tier first.
 NEAREST_TIERS = {
@@ -22,36 +29,96 @@ NEAREST_TIERS = {
 
 AUTO = "auto"
 LOCAL = "local"
+LOCAL_RULES = frozenset({"confidential", "local"})
 
-Drop = Literal["not_cleared", "unavailable", "no_vision", "no_tools", "context_length"]
+# Why a model is not in the plan: `context_length`, `not_cleared`, `unavailable` or `no_` and the ability it lacks.
+DROPS_FOR_ABILITY: Mapping[Ability, str] = {
+    "vision": "no_vision",
+    "tools": "no_tools",
+    "json_schema": "no_json_schema",
+    "choices": "no_choices",
+    "logprobs": "no_logprobs",
+    "prefill": "no_prefill",
+}
+INCAPABLE = frozenset({"context_length", *DROPS_FOR_ABILITY.values()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """All that routing may depend on. `prompt_tokens` is counted or estimated in process."""
+    """All that routing may depend on. `prompt_tokens` is counted or estimated in process.
+
+    `sticky` is what a weighted split keeps together: the session, or the request where there is none.
+    """
 
     label: Label
     complexity: Complexity
     stated_model: str
     prompt_tokens: int
     max_tokens: int | None
-    needs_vision: bool
-    needs_tools: bool
+    needs_vision: bool = False
+    needs_tools: bool = False
+    needs_json_schema: bool = False
+    needs_choices: bool = False
+    needs_logprobs: bool = False
+    needs_prefill: bool = False
+    streamed: bool = True
+    sticky: str = ""
+
+    @classmethod
+    def of(cls, prompt: Prompt, *, label: Label, complexity: Complexity, stated_model: str, sticky: str) -> Self:
+        """What the prompt, as it will be sent, asks of a model."""
+        tooling, sampling = prompt.tooling, prompt.sampling
+        return cls(
+            label=label,
+            complexity=complexity,
+            stated_model=stated_model,
+            prompt_tokens=_prompt_tokens(prompt),
+            max_tokens=sampling.max_tokens,
+            needs_vision=_count_images(prompt.messages) > 0,
+            needs_tools=bool(tooling.tools),
+            needs_json_schema=_is_schema(tooling.response_format),
+            needs_choices=(sampling.n or 1) > 1,
+            needs_logprobs=bool(sampling.logprobs),
+            needs_prefill=bool(prompt.messages) and prompt.messages[-1].role == "assistant",
+            streamed=prompt.stream,
+            sticky=sticky,
+        )
+
+    @property
+    def needs(self) -> Sequence[Ability]:
+        """What a model must be able to do, most telling first."""
+        asked: Mapping[Ability, bool] = {
+            "vision": self.needs_vision,
+            "tools": self.needs_tools,
+            "json_schema": self.needs_json_schema,
+            "choices": self.needs_choices,
+            "logprobs": self.needs_logprobs,
+            "prefill": self.needs_prefill,
+        }
+        return [ability for ability, needed in asked.items() if needed]
+
+    @property
+    def tokens(self) -> int:
+        """What is sent plus what is asked for."""
+        return self.prompt_tokens + (self.max_tokens or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Models in the order they are tried, and every model that was considered, with the reason if it was dropped."""
+    """Models in the order they are tried, and every model that was considered, with the reason if it was dropped.
+
+    `without_sampling` holds the ids of those that refuse a temperature, so that they are not sent one.
+    """
 
     rule: str
     models: tuple[Model, ...]
     considered: tuple[Candidate, ...]
+    without_sampling: frozenset[str] = frozenset()
 
     @property
     def refusal(self) -> SluiceError:
         """Why an empty plan is empty: no cleared model answers, or those that do cannot do what is asked."""
-        dropped = {candidate.dropped for candidate in self.considered}
-        if dropped & {"no_vision", "no_tools", "context_length"}:
+        if INCAPABLE & {candidate.dropped for candidate in self.considered}:
             return NoCapableModelError()
         return NoClearedModelError()
 
@@ -76,64 +143,120 @@ def _rule(facts: RequestFacts) -> str:
         return "confidential"
     if facts.stated_model == LOCAL:
         return "local"
-    if _tokens(facts) > LONG_CONTEXT_TOKENS:
+    if facts.tokens > LONG_CONTEXT_TOKENS:
         return "long_context"
     return facts.complexity.value
 
 
-def _preferred(facts: RequestFacts, catalog: CatalogView) -> tuple[Model, ...]:
-    """Every model that may come into question, best first: those listed for the rule, then those of the nearest tiers."""
+def _preferred(facts: RequestFacts, catalog: CatalogView) -> Sequence[Model]:
+    """Every model that may come into question, best first.
+
+    Those listed for the rule, in the order of its strategy; then those of the nearest tiers. Models that their own
+    provider does not list come after those, and last of all the ones whose breaker is open.
+    """
     if catalog.builtin_only:
         return (catalog.builtin,)
-    ordered = dict.fromkeys((*_listed(facts, catalog), *_by_tier(facts, catalog)))
-    models = (catalog.models[name] for name in ordered if name != catalog.builtin.id)
+    ordered = dict.fromkeys((*_listed(facts, catalog), *_others(facts, catalog)))
+    models = [catalog.models[name] for name in ordered if name != catalog.builtin.id]
     if facts.stated_model == LOCAL:
-        return tuple(model for model in models if model.locality is Locality.LOCAL)
-    return tuple(models)
+        models = [model for model in models if model.locality is Locality.LOCAL]
+    return sorted(models, key=lambda model: (model.id in catalog.health.open, model.id in catalog.unlisted))
 
 
 def _listed(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
+    """The models of the rule's own list, arranged by its strategy, then those of the other lists as they stand."""
+    own, *others = _lists(facts)
+    strategy = catalog.strategies.get(own, "preference")
+    split = strategy.weights if isinstance(strategy, WeightedSplit) else ()
+    models = dict.fromkeys(_find_all((*split, *catalog.preferences.get(own, ())), catalog))
+    latencies = _latencies(facts, catalog)
+    yield from (
+        model.id for model in arrange(tuple(models), strategy=strategy, latencies=latencies, sticky=facts.sticky)
+    )
+    for name in others:
+        yield from (model.id for model in _find_all(catalog.preferences.get(name, ()), catalog))
+
+
+def _lists(facts: RequestFacts) -> Sequence[str]:
+    """The names of the preference lists that bear on the request, its rule's own first."""
     tiers = [tier.value for tier in NEAREST_TIERS[facts.complexity]]
-    rule = _rule(facts)
-    lists = {"confidential": ["local"], "local": ["local"], "long_context": ["long_context", *tiers]}.get(rule, tiers)
-    for name in (name for part in lists for name in catalog.preferences.get(part, ())):
-        model = catalog.find(name)
-        if model is not None:
-            yield model.id
+    match _rule(facts):
+        case "confidential" | "local":
+            return [LOCAL]
+        case "long_context":
+            return ["long_context", *tiers]
+        case _:
+            return tiers
 
 
-def _by_tier(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
-    """Models nobody listed: those that can be called now, nearest tier first, in the order they were reported."""
-    order = {tier: position for position, tier in enumerate(NEAREST_TIERS[facts.complexity])}
-    unlisted = (model for model in catalog.models.values() if model.id in catalog.available)
-    for model in sorted(unlisted, key=lambda model: order.get(model.tier, len(order)) if model.tier else len(order)):
-        yield model.id
+def _find_all(names: Iterable[str], catalog: CatalogView) -> Iterator[Model]:
+    return (model for model in map(catalog.find, names) if model is not None)
+
+
+def _others(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
+    """Models nobody listed that can be called now. Local ones keep the order in which they were reported."""
+    models = [
+        model
+        for model in catalog.models.values()
+        if model.id in catalog.available and model.id not in catalog.stated_only
+    ]
+    if _rule(facts) not in LOCAL_RULES:
+        distances = {tier: distance for distance, tier in enumerate(NEAREST_TIERS[facts.complexity])}
+        latencies = _latencies(facts, catalog)
+        models.sort(
+            key=lambda model: (
+                distances[model.tier] if model.tier else len(distances),
+                price_of(model),
+                latencies.get(model.id, 0.0),
+            )
+        )
+    return (model.id for model in models)
+
+
+def _latencies(facts: RequestFacts, catalog: CatalogView) -> Latencies:
+    """Of calls in the mode of this one."""
+    measured = catalog.health.latency.items()
+    return {model: seconds for (model, streamed), seconds in measured if streamed == facts.streamed}
 
 
 def _filter(facts: RequestFacts, catalog: CatalogView, *, rule: str, models: Sequence[Model]) -> Plan:
     considered = tuple(Candidate(model=model.id, dropped=_drop(model, facts, catalog)) for model in models)
     kept = tuple(model for model, candidate in zip(models, considered, strict=True) if candidate.dropped is None)
-    return Plan(rule=rule, models=kept, considered=considered)
+    without_sampling = frozenset(model.id for model in kept if "sampling" in _lacks(model, catalog))
+    return Plan(rule=rule, models=kept, considered=considered, without_sampling=without_sampling)
 
 
-def _drop(model: Model, facts: RequestFacts, catalog: CatalogView) -> Drop | None:
+def _drop(model: Model, facts: RequestFacts, catalog: CatalogView) -> str | None:
+    """Why the model cannot get the request; what is not known of a model does not count against it."""
     if not facts.label <= model.clearance:
         return "not_cleared"
     if model.id not in catalog.available:
         return "unavailable"
-    if facts.needs_vision and not model.vision:
-        return "no_vision"
-    if facts.needs_tools and not model.tools:
-        return "no_tools"
-    if model.context_length is not None and _tokens(facts) > model.context_length:
+    for ability in facts.needs:
+        if ability in _lacks(model, catalog):
+            return DROPS_FOR_ABILITY[ability]
+    if model.context_length is not None and facts.tokens > model.context_length:
         return "context_length"
     return None
 
 
-def _tokens(facts: RequestFacts) -> int:
-    return facts.prompt_tokens + (facts.max_tokens or 0)
+def _lacks(model: Model, catalog: CatalogView) -> frozenset[Ability]:
+    return catalog.lacks.get(model.id, frozenset())
 
 
-def order_by_health(models: Iterable[Model], *, unhealthy: frozenset[str]) -> tuple[Model, ...]:
-    """Put models whose breaker is open at the end; nothing is refused."""
-    return tuple(sorted(models, key=lambda model: model.id in unhealthy))
+def _prompt_tokens(prompt: Prompt) -> int:
+    """An estimate of all that is sent: messages, images, the tools and the schema of the answer."""
+    described = [value for value in (*prompt.tooling.tools, prompt.tooling.response_format) if value is not None]
+    return (
+        estimate_tokens(prompt.messages)
+        + _count_images(prompt.messages) * IMAGE_TOKENS
+        + sum(estimate_text_tokens(orjson.dumps(value).decode()) for value in described)
+    )
+
+
+def _count_images(messages: Sequence[Message]) -> int:
+    return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
+
+
+def _is_schema(response_format: JSONValue) -> bool:
+    return isinstance(response_format, Mapping) and response_format.get("type") == "json_schema"

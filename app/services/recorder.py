@@ -1,4 +1,4 @@
-"""What is recorded of each request: metrics and one log line, with names, numbers and fixed words only."""
+"""What is recorded of each request: metrics, a log line and an audit record, of names, numbers and fixed words only."""
 
 from __future__ import annotations
 
@@ -6,66 +6,113 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
-from app.errors import SluiceError
-from app.models import Caller, Event, Finished, Started
+from app.errors import NotClearedError, SluiceError
+from app.models import Caller, Delta, Event, Finished, Message, Route, Started
+from app.services.audit import Audit, RequestAccount, TextDigest
+from app.services.labels import Reading
 from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What is known of a request at one point; the pipeline yields one whenever more is, for the recorder alone."""
+
+    reading: Reading
+    messages: tuple[Message, ...]
+    route: Route | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """One request while it goes by."""
+
+    caller: Caller
+    began: float
+    answer: TextDigest
+    progress: Progress | None = None
+    started: Started | None = None
+    finished: Finished | None = None
+    outcome: str = "cancelled"
+
+    @property
+    def route(self) -> Route | None:
+        """The newest there is; an answer from the cache has one of its own."""
+        if self.started is not None:
+            return self.started.route
+        return self.progress.route if self.progress else None
+
+    @property
+    def label(self) -> str:
+        if self.started is not None:
+            return self.started.route.label.word
+        return self.progress.reading.label.word if self.progress else "unknown"
+
+
 class Recorder:
     """Watches answers go by and records each once, however it ends."""
 
-    def __init__(self, *, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, metrics: Metrics, audit: Audit, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._metrics = metrics
+        self._audit = audit
         self._monotonic = monotonic
 
-    async def watch(self, events: AsyncGenerator[Event, None], *, caller: Caller) -> AsyncGenerator[Event, None]:
+    async def watch(
+        self, events: AsyncGenerator[Event | Progress, None], *, caller: Caller
+    ) -> AsyncGenerator[Event, None]:
         """Yield the events as they are and record the request when they end, fail or are left."""
-        began = self._monotonic()
-        started: Started | None = None
-        finished: Finished | None = None
-        outcome = "cancelled"
+        watch = _Watch(caller=caller, began=self._monotonic(), answer=self._audit.digest_text())
         self._metrics.in_flight.inc()
         try:
             async with aclosing(events):
                 async for event in events:
-                    if isinstance(event, Started):
-                        started = event
-                        self._metrics.first_token.observe(self._monotonic() - began)
-                    elif isinstance(event, Finished):
-                        finished = event
-                        outcome = "ok"
+                    if isinstance(event, Progress):
+                        watch.progress = event
+                        continue
+                    self._note(watch, event)
                     yield event
         except SluiceError as error:
-            outcome = error.code
+            watch.outcome = error.code
+            if isinstance(error, NotClearedError):
+                self._metrics.egress_denials.labels(model=error.model).inc()
             raise
         except Exception:
-            outcome = "internal_error"
+            watch.outcome = "internal_error"
             raise
         finally:
             self._metrics.in_flight.dec()
-            self._record(started, finished, caller=caller, outcome=outcome, seconds=self._monotonic() - began)
+            self._record(watch, seconds=self._monotonic() - watch.began)
 
-    def _record(
-        self, started: Started | None, finished: Finished | None, *, caller: Caller, outcome: str, seconds: float
-    ) -> None:
-        label = started.route.label.word if started else "unknown"
+    def _note(self, watch: _Watch, event: Event) -> None:
+        match event:
+            case Started():
+                watch.started = event
+                self._metrics.first_token.observe(self._monotonic() - watch.began)
+            case Delta():
+                watch.answer.add(event.content, *(call.arguments for call in event.tool_calls))
+            case Finished():
+                watch.finished = event
+                watch.outcome = "ok"
+
+    def _record(self, watch: _Watch, *, seconds: float) -> None:
+        route, started, finished = watch.route, watch.started, watch.finished
         cache = started.route.cache if started else "none"
-        self._metrics.requests.labels(outcome=outcome, label=label, cache=cache).inc()
+        self._metrics.requests.labels(outcome=watch.outcome, label=watch.label, cache=cache).inc()
         self._metrics.duration.observe(seconds)
-        if started is not None:
-            for attempt in started.route.attempts:
-                self._metrics.attempts.labels(model=attempt.model, outcome=attempt.outcome).inc()
+        for attempt in route.attempts if route is not None else ():
+            self._metrics.attempts.labels(model=attempt.model, outcome=attempt.outcome).inc()
         if started is not None and finished is not None and not finished.cached:
             self._count_tokens(finished, model=started.model)
+        self._audit.record_request(_account(watch))
         logger.info(
             "request",
             extra={
-                "tenant": caller.tenant,
-                "outcome": outcome,
-                "label": label,
+                "tenant": watch.caller.tenant,
+                "outcome": watch.outcome,
+                "label": watch.label,
                 "cache": cache,
                 "model": started.model if started else None,
                 "seconds": round(seconds, 4),
@@ -78,3 +125,18 @@ class Recorder:
         self._metrics.tokens.labels(model=model, kind="completion").inc(finished.usage.completion_tokens)
         if finished.cost is not None:
             self._metrics.cost.labels(model=model).inc(finished.cost)
+
+
+def _account(watch: _Watch) -> RequestAccount:
+    progress, route = watch.progress, watch.route
+    reading = progress.reading.raised_by if progress else ()
+    return RequestAccount(
+        caller=watch.caller,
+        label=watch.label,
+        raised_by=reading if route is None else route.raised_by,
+        route=route,
+        model=watch.started.model if watch.started else None,
+        outcome=watch.outcome,
+        messages=progress.messages if progress else (),
+        answer=watch.answer,
+    )

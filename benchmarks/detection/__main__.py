@@ -63,7 +63,8 @@ def print_strong(detectors: Detectors, path: Path) -> None:
         note = f"; {result.left_out} left out: {result.why}" if result.left_out else ""
         missed = f"; missed {', '.join(result.missed)}" if result.missed else ""
         print(
-            f"{result.kind:<28} {result.found}/{result.valid} found, {result.false}/{result.invalid} invalid{note}{missed}"
+            f"{result.kind:<28} {result.found}/{result.valid} found, {result.false}/{result.invalid} invalid",
+            note + missed,
         )
     found, valid = sum(result.found for result in results), sum(result.valid for result in results)
     print(f"recall {found / valid:.3f} of {valid}\n")

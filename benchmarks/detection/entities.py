@@ -23,7 +23,8 @@ FREE_FORM = {"STREET_ADDRESS": Kind.POSTAL_ADDRESS}
 
 MATCHING = """\
 An entity is found when a span of the kind it is mapped to covers at least half of the two together (intersection over
-union). A span of such a kind that covers no entity of its type so is a false alarm, also when it lies on another type."""
+union). A span of such a kind that covers no entity of its type is a false alarm, also where it lies on another type."""
+MATCHING_OVERLAP = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def score_spans(truth: list[tuple[int, int]], spans: list[tuple[int, int]]) -> S
     """Each true span takes one found span at most, the first in order that matches."""
     left = list(spans)
     for wanted in truth:
-        match = next((span for span in left if overlap(wanted, span) >= 0.5), None)
+        match = next((span for span in left if overlap(wanted, span) >= MATCHING_OVERLAP), None)
         if match is not None:
             left.remove(match)
     found = len(spans) - len(left)

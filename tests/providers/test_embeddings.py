@@ -16,6 +16,7 @@ from app.errors import (
     ConfigurationError,
     ContextLengthError,
     NotClearedError,
+    RemoteModelError,
     UpstreamBrokenError,
     UpstreamError,
     UpstreamRateLimitedError,
@@ -23,7 +24,7 @@ from app.errors import (
 )
 from app.models import Dispatch, JSONValue, Label, Locality
 from app.protocols import EmbeddingModel
-from app.providers.ollama import OllamaEmbedding, RemoteModelError
+from app.providers.ollama import OllamaEmbedding
 from app.providers.openai_compatible import Dialect, OpenAIEmbedding
 from app.providers.token_estimate import count_tokens, token_spans
 from app.providers.vectors import unit_vectors

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.egress import Egress
 from app.errors import (
     ContextLengthError,
+    RemoteModelError,
     UpstreamBrokenError,
     UpstreamError,
     UpstreamModelNotFoundError,
@@ -35,7 +36,7 @@ from app.models import (
     Tooling,
     Usage,
 )
-from app.providers.ollama import Ollama, RemoteModelError
+from app.providers.ollama import Ollama
 from app.providers.ollama.answer import ChatAnswer
 from app.providers.ollama.facts import ModelFacts, has_cloud_name, read_facts, tagged
 from app.providers.ollama.inventory import CONFIRMED_SECONDS

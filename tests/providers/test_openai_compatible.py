@@ -21,6 +21,7 @@ from app.errors import (
     UpstreamBrokenError,
     UpstreamError,
     UpstreamModelNotFoundError,
+    UpstreamQuotaError,
     UpstreamRateLimitedError,
     UpstreamRejectedError,
     UpstreamTimeoutError,
@@ -43,7 +44,7 @@ from app.models import (
     Tooling,
     Usage,
 )
-from app.providers.failures import UpstreamQuotaError, retry_after_seconds
+from app.providers.failures import retry_after_seconds
 from app.providers.openai_compatible import Dialect, OpenAICompatible
 from app.providers.openai_compatible.answer import ChatAnswer, read_usage
 from app.providers.openai_compatible.events import EventBuffer

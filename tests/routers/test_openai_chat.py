@@ -11,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from app.routers.openai.schemas import CompletionReply
 from tests.gateway.conftest import CLOUD, LOCAL, Gateway
 from tests.support.answer import Answer
 from tests.support.behaviours import ErrorMidStream, SlowFirstToken, StallMidStream, Status, ToolCalls
@@ -425,3 +426,16 @@ async def test_an_answer_sent_back_as_it_came_is_accepted(client: AsyncOpenAI, g
     history = [*PROMPT, first.choices[0].message.model_dump(), {"role": "user", "content": "Why?"}]
     await client.chat.completions.create(model="auto", messages=history)
     assert gateway.cloud.completions[-1].json["messages"][1] == {"role": "assistant", "content": TEXT}
+
+
+async def test_answers_have_the_fields_that_the_openapi_document_says_and_no_others(gateway: Gateway) -> None:
+    await gateway.add(DOCUMENT)
+    gateway.cloud.script = [ToolCalls([("weather", '{"city": "Oslo"}')]), Answer(TEXT)]
+    bodies: list[dict[str, Any]] = [
+        {"model": "auto", "messages": PROMPT, "tools": [WEATHER]},
+        {"model": "documents", "messages": QUESTION, "logprobs": True},
+    ]
+    for body in bodies:
+        status, answer = await gateway.post("/v1/chat/completions", body)
+        assert status == 200
+        assert CompletionReply.model_validate(answer).model_dump(exclude_unset=True) == answer

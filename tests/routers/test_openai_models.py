@@ -72,7 +72,7 @@ async def test_an_embedding_input_that_cannot_be_honoured_is_refused_by_its_fiel
         ({"input": [[15339, 1917]]}, "input.0"),
         ({"input": ""}, "input"),
         ({"input": []}, "input"),
-        ({"input": "word " * 300}, "input"),
+        ({"input": "word " * 9000}, "input"),
         ({"input": "A cat", "dimensions": 256}, "dimensions"),
         ({"input": "A cat", "encoding_format": "int8"}, "encoding_format"),
         ({"input": "A cat", "extra_body": {"api_base": "http://example.org"}}, "api_base"),
@@ -81,6 +81,15 @@ async def test_an_embedding_input_that_cannot_be_honoured_is_refused_by_its_fiel
         with subtests.test(param), pytest.raises(openai.BadRequestError) as raised:
             await client.embeddings.create(model="auto", **fields)
         assert raised.value.param == param
+
+
+async def test_a_text_longer_than_the_window_of_the_model_has_a_vector_of_all_of_it(client: AsyncOpenAI) -> None:
+    cats, banks = "The cat sat on the mat. " * 60, "The bank raised its interest rate. " * 60
+    answer = await client.embeddings.create(model="auto", input=[cats, cats + banks, banks])
+    vectors = np.array([item.embedding for item in answer.data])
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert vectors[1] @ vectors[0] > vectors[2] @ vectors[0] + 0.3
+    assert vectors[1] @ vectors[2] > vectors[0] @ vectors[2] + 0.3
 
 
 async def test_the_size_that_the_model_makes_may_be_asked_for(client: AsyncOpenAI) -> None:

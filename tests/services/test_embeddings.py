@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,9 @@ import pytest
 from app.errors import NoClearedModelError
 from app.models import Caller, Dispatch, Label, Locality, Model
 from app.protocols import Vectors
-from app.services.detectors import DetectionPolicy, Detectors
 from app.services.embeddings import EmbeddingRequest, Embeddings
-from app.services.labels import Labeller
-from app.utils.monitoring import Metrics
-from tests.support.process import REPOSITORY
+from app.wiring import Services
+from tests.support.service import running
 
 
 class RecordingEmbedder:
@@ -23,7 +23,7 @@ class RecordingEmbedder:
 
     model = Model(provider="openai", name="embedding", locality=Locality.CLOUD, clearance=Label.INTERNAL)
     fingerprint = "recording"
-    max_tokens = 16
+    max_tokens = 14
 
     def __init__(self) -> None:
         self.received: list[str] = []
@@ -33,7 +33,7 @@ class RecordingEmbedder:
         return np.eye(len(dispatch.payload), 4, dtype=np.float32)
 
     def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
-        return [(0, 0)] * len(text.split())
+        return [match.span() for match in re.finditer(r"\S+", text)]
 
     async def close(self) -> None: ...
 
@@ -44,10 +44,11 @@ def embedder() -> RecordingEmbedder:
 
 
 @pytest.fixture
-def embeddings(embedder: RecordingEmbedder) -> Embeddings:
-    detectors = Detectors(DetectionPolicy.load(REPOSITORY / "policy.toml"))
-    labeller = Labeller(detectors=detectors, uninspected=Label.INTERNAL)
-    return Embeddings(embedder=embedder, labeller=labeller, metrics=Metrics(version="test"))
+async def embeddings(tmp_path: Path, embedder: RecordingEmbedder) -> AsyncIterator[Embeddings]:
+    """The service with the detectors of a real gateway."""
+    async with running(tmp_path, vector_store="memory") as service:
+        services: Services = service.app.state.services
+        yield Embeddings(embedder=embedder, labeller=services.labeller, metrics=services.metrics)
 
 
 PLAIN = EmbeddingRequest(texts=("A cat", "A mat"))
@@ -77,3 +78,14 @@ async def test_texts_above_the_clearance_of_the_model_are_refused_and_none_is_se
     with pytest.raises(NoClearedModelError):
         await embeddings.embed(request_, caller=caller)
     assert embedder.received == []
+
+
+async def test_a_long_text_is_cut_into_windows_of_equal_length_and_its_vector_is_their_mean(
+    embeddings: Embeddings, embedder: RecordingEmbedder
+) -> None:
+    request = EmbeddingRequest(texts=("one two three four five six seven", "a b c"))
+    embedded = await embeddings.embed(request, caller=Caller())
+    assert embedder.received == ["one two three", "four five six seven", "a b c"]
+    assert embedded.vectors[0] == pytest.approx([0.6, 0.8, 0, 0])
+    assert embedded.vectors[1] == pytest.approx([0, 0, 1, 0])
+    assert embedded.usage.prompt_tokens == 10

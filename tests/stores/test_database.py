@@ -97,6 +97,16 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         await Database.open(_url(tmp_path))
 
 
+async def test_every_connection_is_durable_overwrites_what_it_deletes_and_minds_references(tmp_path: Path) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
+    database = await Database.open(_url(tmp_path))
+    async with database.read() as one, database.read() as other, database.write() as third:
+        for connection in (one, other, third):
+            for pragma, value in wanted.items():
+                assert await connection.scalar(text(f"PRAGMA {pragma}")) == value
+    await database.close()
+
+
 # Errors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from tests.support.ports import HOST, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DIMENSIONS = 48
+PATIENCE = 20.0
 
 # Adds vectors until it is killed, and says of each batch that it was acknowledged.
 WRITER = """
@@ -57,13 +59,25 @@ def chroma_server(folder: Path, *, port: int) -> Iterator[str]:
     """A `chroma run` process over a folder, ended when the block is left."""
     executable = Path(sys.executable).parent / "chroma"
     arguments = ("run", "--path", str(folder), "--host", HOST, "--port", str(port))
-    with subprocess.Popen([executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        assert process.stdout is not None
+    with subprocess.Popen([executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            assert any(b"server listening" in line for line in process.stdout), "it ended before it listened"
+            _await_port(port)
             yield f"http://{HOST}:{port}"
         finally:
             process.kill()
+
+
+def _await_port(port: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection((HOST, port), timeout=PATIENCE).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 @pytest.fixture(scope="module")

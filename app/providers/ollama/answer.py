@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar
+from datetime import datetime
 
 import orjson
 
 from app.egress import Response
-from app.errors import UpstreamBrokenError, UpstreamError
+from app.errors import RemoteModelError, UpstreamBrokenError, UpstreamError
 from app.models import Delta, FinishReason, JSONValue, Piece, Stop, ToolCallDelta, Usage
-from app.providers.failures import failure
+from app.providers.failures import failure, retry_after_seconds
 from app.providers.wire import JSONObject, count_at, decode, object_at, objects_at, text_at
 
 # Old servers give no reason for the ordinary end.
 DONE_REASONS: Mapping[str, FinishReason] = {"": "stop", "stop": "stop", "length": "length"}
-
-
-class RemoteModelError(UpstreamError):
-    """A model that was taken for a local one runs on another host."""
-
-    code: ClassVar[str] = "model_not_local"
-    message: ClassVar[str] = "The model runs on another host than its server; it is not used as a local model."
 
 
 class ChatAnswer:
@@ -29,6 +22,7 @@ class ChatAnswer:
 
     def __init__(self, *, local: bool, new_id: Callable[[], str]) -> None:
         self.done = False
+        self._spoke = False
         self._local = local
         self._new_id = new_id
         self._calls = 0
@@ -40,6 +34,7 @@ class ChatAnswer:
         if error := frame.get("error"):
             raise failure(status=None, message=error if isinstance(error, str) else "")
         message = object_at(frame, "message")
+        self._spoke = self._spoke or bool(message)
         delta = Delta(
             content=text_at(message, "content"),
             tool_calls=tuple(self._tool_calls(message)),
@@ -53,7 +48,7 @@ class ChatAnswer:
 
     def _end(self, frame: JSONObject) -> Iterator[Piece]:
         reason = DONE_REASONS.get(text_at(frame, "done_reason"))
-        if reason is None:
+        if reason is None or not self._spoke:
             raise UpstreamBrokenError
         self.done = True
         yield Stop(reason="tool_calls" if self._calls and reason == "stop" else reason)
@@ -74,13 +69,14 @@ class ChatAnswer:
             self._calls += 1
 
 
-async def read_failure(response: Response) -> UpstreamError:
-    """The error that a response with an error status stands for."""
+async def read_failure(response: Response, *, now: datetime) -> UpstreamError:
+    """The error that a response with an error status stands for. Servers limit no rates, but proxies before them do."""
+    retry_after = retry_after_seconds(response.headers.get("Retry-After"), now=now)
     try:
         message = text_at(decode(await response.body()), "error")
     except UpstreamError:
         message = ""
-    return failure(status=response.status, message=message)
+    return failure(status=response.status, message=message, retry_after=retry_after)
 
 
 def _logprobs(tokens: JSONValue) -> JSONValue:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Self
 
 from app.egress import Egress, Request
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, RemoteModelError
 from app.models import Dispatch, JSONValue, Label, Locality, Model
 from app.protocols import Vectors
-from app.providers.ollama.answer import RemoteModelError, read_failure
+from app.providers.ollama.answer import read_failure
 from app.providers.ollama.facts import tagged
 from app.providers.ollama.inventory import Inventory
 from app.providers.token_estimate import token_spans
@@ -100,7 +101,7 @@ class OllamaEmbedding:
         request = Request(url=f"{self._base_url}/api/embed", body=encode(body))
         async with self._egress.send(dispatch, request) as response:
             if response.status != HTTPStatus.OK:
-                raise await read_failure(response)
+                raise await read_failure(response, now=datetime.now(UTC))
             answer = decode(await response.body())
         if local and (answer.get("remote_host") or answer.get("remote_model")):
             self._inventory.quarantine(dispatch.model.name)

@@ -6,10 +6,15 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from app.egress import Egress
-from app.errors import UpstreamBrokenError, UpstreamError, UpstreamModelNotFoundError, UpstreamUnavailableError
+from app.errors import (
+    RemoteModelError,
+    UpstreamBrokenError,
+    UpstreamError,
+    UpstreamModelNotFoundError,
+    UpstreamUnavailableError,
+)
 from app.models import Locality
 from app.providers.failures import failure
-from app.providers.ollama.answer import RemoteModelError
 from app.providers.ollama.facts import UNKNOWN, ModelFacts, has_cloud_name, read_facts, tagged
 from app.providers.wire import decode, encode, objects_at, text_at
 

@@ -6,13 +6,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from app.egress import Egress, Request, Response
-from app.errors import UpstreamBrokenError
+from app.errors import RemoteModelError, UpstreamBrokenError
 from app.models import Dispatch, Label, Locality, Model, Piece, Prompt
-from app.protocols import ProviderStatus
-from app.providers.ollama.answer import ChatAnswer, RemoteModelError, read_failure
+from app.protocols import Clock, ProviderStatus
+from app.providers.ollama.answer import ChatAnswer, read_failure
 from app.providers.ollama.facts import ModelFacts
 from app.providers.ollama.inventory import Inventory
 from app.providers.ollama.request import chat_body
@@ -21,6 +22,10 @@ from app.providers.wire import JSONObject, decode, encode
 
 def _new_call_id() -> str:
     return f"call_{uuid.uuid4().hex}"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Ollama:
@@ -35,12 +40,14 @@ class Ollama:
         name: str = "ollama",
         new_call_id: Callable[[], str] = _new_call_id,
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = _utc_now,
     ) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._egress = egress
         self._cloud_clearance = cloud_clearance
         self._new_call_id = new_call_id
+        self._clock = clock
         self._inventory = Inventory(base_url=self._base_url, egress=egress, monotonic=monotonic)
 
     @property
@@ -56,7 +63,7 @@ class Ollama:
         request = Request(url=f"{self._base_url}/api/chat", body=encode(body))
         async with self._egress.send(dispatch, request) as response:
             if response.status != HTTPStatus.OK:
-                raise await read_failure(response)
+                raise await read_failure(response, now=self._clock())
             answer = ChatAnswer(local=local, new_id=self._new_call_id)
             try:
                 async for frame in _frames(response, stream=dispatch.payload.stream):

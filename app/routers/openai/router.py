@@ -14,17 +14,18 @@ from app.routers.openai.bodies import ChatCompletionBody
 from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
 from app.routers.openai.options import OptionsDep
 from app.routers.openai.rendering import CompletionSurface
+from app.routers.openai.schemas import ERRORS, STREAM, CompletionReply, EmbeddingsReply, ModelReply, ModelsReply
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.services.catalog import CatalogView
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute, dependencies=EDGE)
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute, dependencies=EDGE, responses=ERRORS)
 
 # Names that stand for a rule instead of a model.
 ALIASES = ("auto", "documents", "local")
 OWNER = "sluice"
 
 
-@router.post("/chat/completions", response_class=Response)
+@router.post("/chat/completions", response_model=CompletionReply, responses=STREAM)
 async def complete(body: ChatCompletionBody, services: ServicesDep, caller: CallerDep, options: OptionsDep) -> Response:
     """Answer a conversation as OpenAI does, whole or, with `stream`, in chunks."""
     events = services.gateway.answer(body.to_request(options), caller=caller)
@@ -32,7 +33,7 @@ async def complete(body: ChatCompletionBody, services: ServicesDep, caller: Call
     return StreamReply(events, surface=surface) if body.stream else WholeReply(events, surface=surface)
 
 
-@router.post("/embeddings", response_class=Response)
+@router.post("/embeddings", response_model=EmbeddingsReply)
 async def embed(body: EmbeddingsBody, services: ServicesDep, caller: CallerDep, options: OptionsDep) -> Response:
     """Turn texts into vectors, in their order, as OpenAI does."""
     embedded = await services.embeddings.embed(body.to_request(options), caller=caller)
@@ -40,7 +41,7 @@ async def embed(body: EmbeddingsBody, services: ServicesDep, caller: CallerDep, 
     return json_response(embeddings_reply(embedded, encoding_format=body.encoding_format), headers=headers)
 
 
-@router.get("/models", response_class=Response, dependencies=[Depends(get_caller)])
+@router.get("/models", response_model=ModelsReply, dependencies=[Depends(get_caller)])
 async def list_models(services: ServicesDep) -> Response:
     """The names that `model` takes: `auto`, `documents`, `local`, then the catalog, models that answer now first."""
     view = services.catalog.view
@@ -49,7 +50,7 @@ async def list_models(services: ServicesDep) -> Response:
     return json_response({"object": "list", "data": data})
 
 
-@router.get("/models/{name:path}", response_class=Response, dependencies=[Depends(get_caller)])
+@router.get("/models/{name:path}", response_model=ModelReply, dependencies=[Depends(get_caller)])
 async def read_model(name: str, services: ServicesDep) -> Response:
     """One model; its name may contain slashes."""
     if name in ALIASES:
@@ -66,7 +67,6 @@ def _alias(name: str) -> dict[str, Any]:
 
 
 def _listed(model: Model, *, view: CatalogView) -> dict[str, Any]:
-    """`created` is not known and 0; `available` says whether the model can be called now."""
     return {
         "id": model.id,
         "object": "model",

@@ -104,8 +104,8 @@ class SocketConversation:
                 tasks.create_task(self._answer_in_turn(tasks))
         except* DepartureError as departures:
             code = next((left.code for left in departures.exceptions if isinstance(left, DepartureError)), None)
-        except* Exception as errors:  # the edge of the service: a socket's fault must not become the server's
-            logger.error("socket failed", extra={"error_type": type(errors.exceptions[0]).__name__})
+        except* Exception as errors:
+            logger.error("socket failed", exc_info=errors.exceptions[0])
         if code is not None:
             await self._close(code)
 
@@ -116,12 +116,10 @@ class SocketConversation:
             text = await self._receive()
             try:
                 await self._take(text)
-            except AuthenticationError as error:
-                await self._depart(error, code=CloseCode.UNAUTHENTICATED)
             except RequestValidationError as error:
-                await self._send_error(describe(error.errors()))
+                await self._refuse(describe(error.errors()))
             except SluiceError as error:
-                await self._send_error(error)
+                await self._refuse(error)
 
     async def _receive(self) -> str:
         """The next text; raises `DepartureError` if the client has left, is silent too long or sends something else."""
@@ -152,6 +150,8 @@ class SocketConversation:
         """Do what a frame asks for. Each frame takes a token; a stop is obeyed even without one."""
         wait = self._rules.take_token()
         frame = read_frame(text, message=self._rules.frame)
+        if self._caller is None and not isinstance(frame, AuthFrame):
+            raise AuthenticationError
         match frame:
             case StopFrame():
                 self._stop()
@@ -160,16 +160,20 @@ class SocketConversation:
             case AuthFrame(key=key):
                 self._caller = self._rules.authenticate(key)
                 await self._send({"authenticated": True})
-            case MessageFrame():
-                self._enqueue(frame)
+            case MessageFrame() if self._caller is not None:
+                self._enqueue(frame, caller=self._caller)
 
-    def _enqueue(self, frame: MessageFrame) -> None:
-        if self._caller is None:
-            raise AuthenticationError
+    def _enqueue(self, frame: MessageFrame, *, caller: Caller) -> None:
         try:
-            self._pending.put_nowait((self._rules.prepare(frame), self._caller))
+            self._pending.put_nowait((self._rules.prepare(frame), caller))
         except asyncio.QueueFull:
             raise TooManyPendingError from None
+
+    async def _refuse(self, error: SluiceError) -> None:
+        """Say what is wrong with a frame. Whoever has shown no key, or a wrong one, has to go."""
+        if self._caller is None or isinstance(error, AuthenticationError):
+            await self._depart(error, code=CloseCode.UNAUTHENTICATED)
+        await self._send_error(error)
 
     def _stop(self) -> None:
         if self._running is not None:

@@ -1,4 +1,4 @@
-"""Postal addresses: a street with a house number, or a town with its code, as the main European languages and Chinese write them."""
+"""Postal addresses: streets with house numbers and towns with codes, as European languages and Chinese write them."""
 
 from __future__ import annotations
 
@@ -7,70 +7,88 @@ from collections.abc import Iterator
 
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.vocabulary import Vocabulary
+from app.services.detectors.vocabulary import Vocabulary, words
 
 _UNIT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Fl|Room|#)\.? ?#?\w{1,6})?"
-_STATE = r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|P[AR]|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY])"
+_STATE = (
+    r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|P[AR]|RI|S[CD]|T[NX]|UT"
+    r"|V[AT]|W[AIVY])"
+)
 _NAME = r"[A-Z][\w'.-]{1,24}"
 _US_STREET = re.compile(
-    rf"(?<![\w.$])\d{{1,6}}[A-Z]?,? (?:[NSEW]{{1,2}}\.? |North |South |East |West )?(?:{_NAME} |\d{{1,3}}(?:st|nd|rd|th) ){{1,4}}"
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Terrace|Circle|Cir|Parkway|Pkwy|Highway|Hwy|Crescent|Close|Gardens|Square|Sq|Grove|Mews|Walk|Way|Place|Pl)\b"
+    rf"(?<![\w.,$])(?!(?:1[5-9]|20)\d\d,)\d{{1,6}}[A-Z]?,? (?:[NSEW]{{1,2}}\.? |North |South |East |West )?(?:{_NAME} "
+    rf"|\d{{1,3}}(?:st|nd|rd|th) ){{1,4}}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Terrace|Circle|Cir|Parkway"
+    r"|Pkwy|Highway|Hwy|Crescent|Close|Gardens|Square|Sq|Grove|Mews|Walk|Way|Place|Pl)\b"
     rf"\.?{_UNIT}"
 )
 _US_TOWN = re.compile(rf"{_NAME}(?: {_NAME}){{0,2}},? {_STATE},? \d{{5}}(?:-\d{{4}})?(?!\d)")
 _MILITARY = re.compile(
-    r"(?:PSC \d{1,5},? Box \d{1,5}|Unit \d{1,5},? Box \d{1,5}|USNS \w+|USS \w+)?\s{0,3}(?:APO|FPO|DPO),? A[AEP],? \d{5}(?!\d)"
+    r"(?:PSC \d{1,5},? Box \d{1,5}|Unit \d{1,5},? Box \d{1,5}|USNS \w+|USS \w+)?\s{0,3}(?:APO|FPO"
+    r"|DPO),? A[AEP],? \d{5}(?!\d)"
 )
 _BOX = re.compile(
-    r"(?:P\.? ?O\.? ?Box|Postfach|Apartado(?: de Correos)?|Casella Postale|Boite Postale|Postbus|Postboks) \d{1,6}(?!\d)"
+    r"(?:P\.? ?O\.? ?Box|Postfach|Apartado(?: de Correos)?|Casella Postale|Boite Postale|Postbus"
+    r"|Postboks) \d{1,6}(?!\d)"
 )
 # Germanic, Nordic, Finnish: the kind of street ends the word, the number follows.
 _STREET_ENDINGS = (
-    "stra\u00dfe", "strasse", "str", "weg", "platz", "allee", "gasse", "damm", "ufer", "chaussee", "steig", "markt", "straat", "laan", "plein",
-    "gracht", "kade", "singel", "gatan", "vagen", "veien", "vegen", "vej", "gade", "gata", "katu", "kuja", "stigen", "torget", "utca",
+    "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "damm", "ufer", "chaussee", "steig", "markt",
+    "straat", "laan", "plein", "gracht", "kade", "singel", "gatan", "vagen", "veien", "vegen", "vej", "gade",
+    "gata", "katu", "kuja", "stigen", "torget", "utca",
 )  # fmt: skip
 _HOUSE_NUMBER = re.compile(r"\.? (?!(?:19|20)\d\d(?!\d))\d{1,4} ?[a-zA-Z]?(?![\w%]|[.,]\d)")
 _NAMES_BEFORE = re.compile(r"(?:[A-Z][\w.-]{1,30}[ -]){0,3}$")
 _FRENCH = re.compile(
-    r"(?<![\w.])\d{1,4}(?: ?(?:bis|ter|[A-D]))?,? (?:rue|avenue|boulevard|bd|av\.|place|chemin|impasse|allee|quai|route|cours|square|passage) (?:de |du |des |de la |de l'|d'|la |le |les )?[A-Z][\w'-]+",
-    re.IGNORECASE,
+    r"(?<![\w.])\d{1,4}(?: ?(?:bis|ter|[A-D]))?,? (?i:rue|avenue|boulevard|bd|av\.|place|chemin|impasse"
+    r"|allee|quai|route|cours"
+    r"|passage) (?:de |du |des |de la |de l'|d'|la |le |les )?[A-Z][\w'-]+"
 )
 _ROMANCE = re.compile(
-    r"(?<!\w)(?:Calle|C/|Avda\.?|Avenida|Av\.|Plaza|Paseo|Camino|Carrer|Via|Viale|Piazza|Corso|Vicolo|Largo|Rua|Travessa|Praca|Alameda|ul\.|ulica|al\.|aleja|os\.|Strada|Bulevardul|Calea|ulice|nam\.) ?"
-    r"(?:(?:de|del|della|dei|di|da|do|dos|la|las|los|el|e|y|san|santa)[ ']){0,2}[A-Z][\w'.-]{1,24}(?: (?:(?:de|del|di|da|do|la|e|y) )?[A-Z][\w'.-]{1,24}){0,3},? (?:n[.o\u00ba\u00b0]{0,2} ?|No\.? ?|nr\.? ?)?\d{1,4}(?![\w%]|[.,]\d)"
+    r"(?<!\w)(?:Calle|C/|Avda\.?|Avenida|Av\.|Plaza|Paseo|Camino|Carrer|Via|Viale|Piazza|Corso|Vicolo|Largo"
+    r"|Rua|Travessa|Praca|Alameda|ul\.|ulica|al\.|aleja|os\.|Strada|Bulevardul|Calea|ulice|nam\.) ?"
+    r"(?:(?:de|del|della|dei|di|da|do|dos|la|las|los|el|e|y|san"
+    r"|santa)[ ']){0,2}[A-Z][\w'.-]{1,24}(?: (?:(?:de|del|di|da|do|la|e"
+    r"|y) )?[A-Z][\w'.-]{1,24}){0,3},? (?:n[.oº\u00b0]{0,2} ?|No\.? ?|nr\.? ?)?\d{1,4}(?![\w%]|[.,]\d)"
 )
 _SLAVIC = re.compile(
-    r"(?:\u0443\u043b\.|\u0443\u043b\u0438\u0446\u0430|\u043f\u0440\u043e\u0441\u043f\u0435\u043a\u0442|\u043f\u0440\.|\u043f\u0435\u0440\u0435\u0443\u043b\u043e\u043a) ?[\u0400-\u04ff .-]{3,40},? (?:\u0434\.? ?|\u0434\u043e\u043c )?\d{1,4}"
+    r"(?:ул\.|улица|проспект"
+    r"|пр\."
+    r"|переулок) ?[\u0400-\u04ff .-]{3,40},? (?:д\.? ?"
+    r"|дом )?\d{1,4}"
 )
-_CHINESE = re.compile(
-    r"[\u4e00-\u9fff]{1,12}(?:\u8def|\u8857|\u9053|\u5df7|\u5f04|\u80e1\u540c|\u5927\u9053)[\u4e00-\u9fff]{0,4}\d{1,5}(?:\u53f7|\u5f04)[\w\u4e00-\u9fff-]{0,30}"
-    r"|[\u4e00-\u9fff]{2,10}(?:\u7701|\u5e02)[\u4e00-\u9fff]{1,10}(?:\u533a|\u53bf|\u5e02)[\u4e00-\u9fff]{1,20}\d{1,5}(?:\u53f7|\u680b|\u697c|\u5ba4)"
+_CHINESE_HOUSE = re.compile(r"\d{1,5}[号弄栋楼室](?!线)")
+_CHINESE_STREET = re.compile(
+    r"[\u4e00-\u9fff\d]{0,20}(?:[路街巷弄]|大道|胡同)[甲乙丙丁]?$"
+    r"|[\u4e00-\u9fff]{2,8}[省市][\u4e00-\u9fff]{1,8}[区县市镇][\u4e00-\u9fff]{0,12}$"
 )
 _UK_POSTCODE = re.compile(
     r"(?<![\w-])(?:GIR 0AA|(?:[A-PR-UWYZ][A-HK-Y]?\d[0-9A-HJKPSTUW]?) \d[ABD-HJLNP-UW-Z]{2})(?!\w)"
 )
 _POSTCODE_WORDS = Vocabulary(
-    "address, addresses, postcode, post code, postal code, zip, zip code, plz, postleitzahl, code postal, codigo postal, cap, cep, postcode, adresse, anschrift",
-    "wohnhaft, wohnt, adresse, domicilio, direccion, indirizzo, residente, morada, endereco, adres, lives, live, living, street, road, deliver, ship, house, home",
+    "address, addresses, postcode, post code, postal code, zip, zip code, plz, postleitzahl, code postal",
+    "codigo postal, cap, cep, postcode, adresse, anschrift",
+    "wohnhaft, wohnt, adresse, domicilio, direccion, indirizzo, residente, morada, endereco, adres, lives",
+    "live, living, street, road, deliver, ship, house, home",
     "地址, 住址, 住在, 邮编, 住所",
 )
 _CODE_AND_TOWN = re.compile(r"(?<![\w.,$-])(?:[A-Z]{1,2}-)?\d{4,5} [A-Z][a-z]{2,20}(?:[ -][A-Z][a-z]{1,20}){0,2}(?!\w)")
-_STREET_WORDS = frozenset(
-    "street st avenue ave road rd boulevard blvd drive dr lane ln court ct terrace circle cir parkway pkwy highway hwy"
-    " crescent close gardens square sq grove mews walk way place pl".split()
+_STREET_WORDS = words(
+    "street st avenue ave road rd boulevard blvd drive dr lane ln court ct terrace circle cir parkway pkwy "
+    "highway hwy crescent close gardens square sq grove mews walk way place pl"
 )
-_FRENCH_WORDS = frozenset(
-    "rue avenue boulevard bd av place chemin impasse allee quai route cours square passage".split()
+_FRENCH_WORDS = words("rue avenue boulevard bd av place chemin impasse allee quai route cours square passage")
+_ROMANCE_WORDS = words(
+    "calle c avda avenida av plaza paseo camino carrer via viale piazza corso vicolo largo rua travessa praca "
+    "alameda ul ulica al aleja os strada bulevardul calea ulice nam"
 )
-_ROMANCE_WORDS = frozenset(
-    "calle c avda avenida av plaza paseo camino carrer via viale piazza corso vicolo largo rua travessa praca alameda"
-    " ul ulica al aleja os strada bulevardul calea ulice nam".split()
-)
-_BOX_WORDS = frozenset("box postfach apartado casella boite postbus postboks".split())
+_BOX_WORDS = words("box postfach apartado casella boite postbus postboks")
 _MILITARY_WORDS = frozenset({"apo", "fpo", "dpo"})
 _UNIT_WORDS = frozenset({"apt", "apartment", "suite", "unit"})
 _NUMBERED_UNIT = re.compile(
-    rf"(?<![\w.$])(?:\d{{1,6}},? (?:{_NAME},? ){{0,4}}|(?:{_NAME} ){{1,4}}\d{{1,5}},?\s{{1,3}})(?:{_NAME} ){{0,2}}(?:Apt|Apartment|Suite|Ste|Unit)\.? ?#?\d{{1,5}}(?!\w)"
+    rf"(?<![\w.$])(?:\d{{1,6}},? (?:{_NAME},? ){{0,4}}"
+    rf"|(?:{_NAME} ){{1,4}}\d{{1,5}},?\s{{1,3}})(?:{_NAME} ){{0,2}}(?:Apt|Apartment|Suite|Ste"
+    rf"|Unit)\.? ?#?\d{{1,5}}(?!\w)"
 )
 
 
@@ -82,6 +100,8 @@ def find_postal_addresses(view: View) -> Iterator[Span]:
     for word in view.words:
         if word.endswith(_STREET_ENDINGS):
             yield from _streets_on(view, word)
+    if view.is_unspaced:
+        yield from _chinese_addresses(view)
     if _POSTCODE_WORDS.occurs(view):
         for pattern in (_UK_POSTCODE, _CODE_AND_TOWN):
             for match in pattern.finditer(view.text):
@@ -100,16 +120,25 @@ def _streets_on(view: View, word: str) -> Iterator[Span]:
         position = view.lower.find(word, position + len(word))
 
 
+def _chinese_addresses(view: View) -> Iterator[Span]:
+    end = 0
+    for number in _CHINESE_HOUSE.finditer(view.text):
+        start = max(end, number.start() - 24)
+        street = _CHINESE_STREET.search(view.text[start : number.start()])
+        if street is not None:
+            end = number.end()
+            yield Span(Kind.POSTAL_ADDRESS, start + street.start(), end)
+
+
 def _patterns(view: View) -> Iterator[re.Pattern[str]]:
     """The patterns for which the text has a word."""
-    for words, pattern in _BY_WORD:
-        if not words.isdisjoint(view.words):
+    for named, pattern in _BY_WORD:
+        if not named.isdisjoint(view.words):
             yield pattern
     if any(end - start >= 5 for start, end in view.digit_runs):
         yield _US_TOWN
     if not view.text.isascii():
         yield _SLAVIC
-        yield _CHINESE
 
 
 _BY_WORD = (

@@ -15,8 +15,10 @@ from app.services.detectors.vocabulary import Vocabulary
 CARD_WORDS = Vocabulary(
     "card, cards, creditcard, cc, ccn, pan, visa, mastercard, amex, american express, discover, diners, maestro, jcb",
     "unionpay, debit, cardholder, cvv, cvc, karte, kreditkarte, kreditkartennummer, kartennummer, carte, tarjeta",
-    "carta, cartao, kaart, kaartnummer, creditcardnummer, karta, karty, karte, kort, kortnummer, kreditkort, luottokortti",
-    "kortti, карта, карты, карту, κάρτα, kart, kredi karti, bankkártya, 卡号, 信用卡, 银行卡, 卡, カード, クレジットカード",
+    "carta, cartao, kaart, kaartnummer, creditcardnummer, karta, karty, karte, kort, kortnummer",
+    "kreditkort, luottokortti",
+    "kortti, карта, карты, карту, κάρτα, kart, kredi karti, bankkártya, 卡号, 信用卡, 银行卡, 卡, カード",
+    "クレジットカード",
 )
 
 # The issuer identification ranges as (first digits, lengths), from ISO/IEC 7812 registrants' public tables.
@@ -45,17 +47,28 @@ _PRINTED = re.compile(r"(?:4,){3}[1-4],|(?:4,){4}3,|4,6,[45],")
 _WRAPPED = re.compile(
     r"(?<![\w.])(\d{4}(?:[ -]\d{4}){1,2}|\d{6,12})[ -]?[ \t]*\r?\n[ \t>]*(\d{4}(?:[ -]\d{3,4}){1,2}|\d{4,12})(?![\w.])"
 )
+# The two parts of a card that is told in two texts: four digits or more each, at the end of one and early in the other.
+_LAST_DIGITS = re.compile(r"(?<![\w.-])(\d{4,}(?:[ -]\d{2,})*)[^\w]{0,6}$")
+_FIRST_DIGITS = re.compile(r"[^\d]{0,40}?(?<![\w.-])(\d{4,}(?:[ -]\d{2,})*)(?![\w.]*\w)")
+_SHORTEST_SPLIT = 14
 _PLAIN_SEPARATORS, _BRACKETS = frozenset("-._/"), frozenset("()")
 _LONGEST_LIST = 8
 _SHORTEST, _LONGEST = 12, 19
 
 
 def find_cards(view: View) -> Iterator[Span]:
-    """Cards in digits alone or as they are printed; other groupings, and lengths shared with products, beside a card word."""
+    """Cards in digits alone or as they are printed; beside a card word in any grouping."""
     for number in view.numbers:
         if len(number.digits) >= _SHORTEST:
             yield from _cards_in(view, number)
-    for match in _WRAPPED.finditer(view.text) if "\n" in view.text and view.digit_runs else ():
+        else:
+            yield from _wrapped_card(view, number)
+
+
+def _wrapped_card(view: View, number: Number) -> Iterator[Span]:
+    """A card that a line break cuts in two."""
+    match = _WRAPPED.match(view.text, number.start) if "\n" in view.text[number.end : number.end + 3] else None
+    if match is not None:
         digits = re.sub(r"\D", "", match.group())
         if len(digits) >= 14 and is_card(digits, named=False):
             yield Span(Kind.PAYMENT_CARD, match.start(), match.end())
@@ -121,7 +134,16 @@ def _longest_card(groups: tuple[Group, ...], *, whole: int, tidy: bool, named: b
 
 
 def is_card(digits: str, *, named: bool) -> bool:
-    """Whether 12 to 19 digits are a card. A card word beside them stands for the issuer's range, and rules out a product code."""
+    """Whether 12 to 19 digits are a card. Beside a card word the check digit is enough; else the issuer is known."""
     if not luhn(digits) or len(set(digits)) == 1:
         return False
     return named or (_ISSUED.fullmatch(digits) is not None and not (len(digits) in {12, 13, 14} and ean(digits)))
+
+
+def is_split_card(before: str, after: str) -> bool:
+    """Whether the last digits of one text and the first of another are the two parts of one card."""
+    first, second = _LAST_DIGITS.search(before), _FIRST_DIGITS.match(after)
+    if first is None or second is None:
+        return False
+    digits = re.sub(r"\D", "", first.group(1) + second.group(1))
+    return _SHORTEST_SPLIT <= len(digits) <= _LONGEST and is_card(digits, named=False)

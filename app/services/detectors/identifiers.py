@@ -34,8 +34,8 @@ _IBAN_LENGTHS = {
         "15": "NO", "16": "BE", "18": "DK FI FO GL NL SD FK", "19": "MK SI", "20": "AT BA EE KZ LT LU MN XK",
         "21": "CH HR LI LV", "22": "BG BH CR DE GB GE IE ME RS VA", "23": "AE GI IL IQ OM TL SO",
         "24": "AD CZ ES MD PK RO SA SE SK TN VG", "25": "LY PT ST", "26": "IS TR", "27": "BI DJ FR GR IT MC MR SM",
-        "28": "AL AZ BY CY DO GT HU LB NI PL SV", "29": "BR EG PS QA UA", "30": "JO KW MU YE", "31": "MT SC", "32": "LC",
-        "33": "RU",
+        "28": "AL AZ BY CY DO GT HU LB NI PL SV", "29": "BR EG PS QA UA", "30": "JO KW MU YE", "31": "MT SC",
+        "32": "LC", "33": "RU",
     }.items()
     for country in countries.split()
 }  # fmt: skip
@@ -43,7 +43,8 @@ _IBAN_LENGTHS = {
 _NIF_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _HETU_CHARACTERS = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 _FISCAL_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-    (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23),
+    (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10,
+     22, 25, 24, 23),
     strict=True))  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def _german_health(code: str) -> bool:
 
 
 def _gstin(code: str) -> bool:
-    """India's GSTIN: it begins with the number of a state and is told by its form; many in use fail the published check."""
+    """India's GSTIN: it begins with the number of a state; its form says the rest, as many in use fail the check."""
     return 1 <= int(code[:2]) <= 37 or code[:2] in {"97", "99"}
 
 
@@ -241,7 +242,7 @@ def find_spaced_codes(view: View) -> Iterator[Span]:
 
 
 def is_ssn(digits: str) -> bool:
-    """Whether the US Social Security Administration issues the number, or the IRS as an ITIN; samples it never issues are not."""
+    """Whether the US issues the number, as a social security number or as an ITIN; its published samples are none."""
     area, group, serial = digits[:3], digits[3:5], digits[5:]
     if group == "00" or serial == "0000" or digits in {"078051120", "219099999"}:
         return False

@@ -55,7 +55,7 @@ DETECTOR_FAILURE = "detector_failure"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A found value: characters `start` (inclusive) to `end` (exclusive) of a text. `kind` is a `Kind` or an own name."""
+    """A found value: characters `start` up to, not including, `end` of a text. `kind` is a `Kind` or an own name."""
 
     kind: str
     start: int

@@ -7,96 +7,151 @@ from collections.abc import Iterator
 
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
-from app.services.detectors.vocabulary import Vocabulary, any_may_occur
+from app.services.detectors.vocabulary import Vocabulary, any_may_occur, words
 
 _CONFIDENTIAL = Vocabulary(
     # English
-    "strictly private, privileged and confidential, privileged & confidential, attorney work product, attorney-work-product, attorney-client privileged, attorney client privileged, attorney-client communication, attorney-client confidential, protected by attorney-client, subject to attorney-client, covered by attorney-client, under attorney-client, solicitor-client privileged, secret defense, very confidential",
-    "legally privileged, under nda, under an nda, nda protected, nda-protected, subject to nda, subject to an nda, covered by nda",
-    "covered by an nda, covered by our nda, covered by the nda, subject to the nda, subject to our nda, under our nda, under the nda, nda applies, per the nda, per our nda, non-disclosure agreement with, under embargo, embargoed until, embargoed, draft earnings, unreleased earnings, unpublished earnings",
-    "unannounced earnings, pre-announcement earnings, preliminary earnings, earnings draft, material non-public, material nonpublic, mnpi, insider information, inside information",
-    "not for distribution, do not distribute, do not forward, do not share, do not disclose, do not circulate, not for public release, not for release, not for publication",
-    "eyes only, need to know basis, need-to-know, top secret, trade secret of, trade secrets of, our trade secret, our trade secrets, company secret, restricted distribution, board only",
-    "commercial in confidence, commercial-in-confidence, in strict confidence, in strictest confidence, sensitive but unclassified, keep this between us, not yet public, not yet announced, not publicly announced",
+    "strictly private, privileged and confidential, privileged & confidential, attorney work product",
+    "attorney-work-product, attorney-client privileged, attorney client privileged",
+    "attorney-client communication, attorney-client confidential, protected by attorney-client",
+    "subject to attorney-client, covered by attorney-client, under attorney-client",
+    "solicitor-client privileged, secret defense, very confidential",
+    "legally privileged, under nda, under an nda, nda protected, nda-protected, subject to nda",
+    "subject to an nda, covered by nda",
+    "covered by an nda, covered by our nda, covered by the nda, subject to the nda, subject to our nda",
+    "under our nda, under the nda, nda applies, per the nda, per our nda, non-disclosure agreement with",
+    "under embargo, embargoed until, embargoed, draft earnings, unreleased earnings, unpublished earnings",
+    "unannounced earnings, pre-announcement earnings, preliminary earnings, earnings draft",
+    "material non-public, material nonpublic, mnpi, insider information, inside information",
+    "not for distribution, do not distribute, do not forward, do not share, do not disclose",
+    "do not circulate, not for public release, not for release, not for publication",
+    "eyes only, need to know basis, need-to-know, top secret",
+    "our trade secret, our trade secrets, company secret, restricted distribution, board only",
+    "commercial in confidence, commercial-in-confidence, in strict confidence, in strictest confidence",
+    "sensitive but unclassified, keep this between us, not yet public, not yet announced",
+    "not publicly announced",
     # German
-    "vertraulich, streng vertraulich, vertrauliche, vertraulicher, vertrauliches, geheim, streng geheim, verschlusssache, geschäftsgeheimnis, betriebsgeheimnis, geheimhaltungsvereinbarung mit",
-    "anwaltsgeheimnis, anwaltskorrespondenz, nicht weitergeben, nicht zur weitergabe, nicht zur veröffentlichung, sperrfrist, insiderinformation",
+    "vertraulich, streng vertraulich, vertrauliche, vertraulicher, vertrauliches, geheim, streng geheim",
+    "verschlusssache, geschäftsgeheimnis, betriebsgeheimnis, geheimhaltungsvereinbarung mit",
+    "anwaltsgeheimnis, anwaltskorrespondenz, nicht weitergeben, nicht zur weitergabe",
+    "nicht zur veröffentlichung, sperrfrist, insiderinformation",
     # French
-    "confidentiel, confidentielle, confidentiels, confidentielles, strictement confidentiel, secret professionnel, secret des affaires, ne pas diffuser, ne pas divulguer",
-    "ne pas transmettre, diffusion restreinte, accord de confidentialité avec, sous embargo, information privilégiée, très secret",
+    "confidentiel, confidentielle, confidentiels, confidentielles, strictement confidentiel",
+    "secret professionnel, secret des affaires, ne pas diffuser, ne pas divulguer",
+    "ne pas transmettre, diffusion restreinte, accord de confidentialité avec, sous embargo",
+    "information privilégiée, très secret",
     # Spanish, Portuguese
-    "confidencial, confidenciales, estrictamente confidencial, secreto profesional, secreto comercial, no divulgar, no difundir, no distribuir, información privilegiada, alto secreto",
-    "confidenciais, estritamente confidencial, sigiloso, sigilosa, não divulgar, não distribuir, segredo comercial, sigilo profissional, informação privilegiada",
+    "confidencial, confidenciales, estrictamente confidencial, secreto profesional, secreto comercial",
+    "no divulgar, no difundir, no distribuir, información privilegiada, alto secreto",
+    "confidenciais, estritamente confidencial, sigiloso, sigilosa, não divulgar, não distribuir",
+    "segredo comercial, sigilo profissional, informação privilegiada",
     # Italian
-    "confidenziale, strettamente confidenziale, riservatissimo, strettamente riservato, riservato e confidenziale, documento riservato, informazioni riservate, segreto professionale",
+    "confidenziale, strettamente confidenziale, riservatissimo, strettamente riservato",
+    "riservato e confidenziale, documento riservato, informazioni riservate, segreto professionale",
     "segreto industriale, non divulgare, non diffondere, informazione privilegiata, top-secret",
     # Dutch
-    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden, niet delen, beroepsgeheim, geheimhouding geldt",
+    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden, niet delen",
+    "beroepsgeheim, geheimhouding geldt",
     # Polish, Czech, Slovak, Hungarian, Romanian
-    "poufne, ściśle poufne, poufny, poufna, tajemnica przedsiębiorstwa, tajemnica adwokacka, nie udostępniać, ściśle tajne, důvěrné, přísně důvěrné, důvěrný, tajné, obchodní tajemství",
-    "dôverné, bizalmas, szigorúan bizalmas, üzleti titok, titkos, confidențial, strict confidențial, a nu se distribui",
+    "poufne, ściśle poufne, poufny, poufna, tajemnica przedsiębiorstwa, tajemnica adwokacka",
+    "nie udostępniać, ściśle tajne, důvěrné, přísně důvěrné, důvěrný, tajné, obchodní tajemství",
+    "dôverné, bizalmas, szigorúan bizalmas, üzleti titok, titkos, a nu se distribui",
     # Nordic
-    "konfidentiell, konfidentiellt, sekretess, strängt konfidentiellt, fortrolig, fortroligt, strengt fortrolig, strengt fortroligt, konfidensielt, taushetsbelagt, luottamuksellinen",
-    "luottamuksellista, ehdottoman luottamuksellinen, liikesalaisuus, företagshemlighet, forretningshemmelighed, salassa pidettävä",
+    "konfidentiell, konfidentiellt, sekretess, strängt konfidentiellt, fortrolig, fortroligt",
+    "strengt fortrolig, strengt fortroligt, konfidensielt, taushetsbelagt, luottamuksellinen",
+    "luottamuksellista, ehdottoman luottamuksellinen, liikesalaisuus, företagshemlighet",
+    "forretningshemmelighed, salassa pidettävä",
     # Greek, Russian, Ukrainian, Bulgarian, Turkish
-    "εμπιστευτικό, άκρως εμπιστευτικό, απόρρητο, конфиденциально, строго конфиденциально, конфиденциальный, конфиденциальная, конфиденциальный документ, коммерческая тайна",
-    "секретно, совершенно секретно, не для распространения, адвокатская тайна, конфіденційно, цілком таємно, поверително, gizlidir, çok gizli, ticari sır, kurum içi gizli",
+    "εμπιστευτικό, άκρως εμπιστευτικό, απόρρητο, конфиденциально, строго конфиденциально",
+    "конфиденциальный, конфиденциальная, конфиденциальный документ, коммерческая тайна",
+    "секретно, совершенно секретно, не для распространения, адвокатская тайна, конфіденційно",
+    "цілком таємно, поверително, gizlidir, çok gizli, ticari sır, kurum içi gizli",
     # Chinese, Japanese, Korean
-    "机密, 绝密, 严格保密, 请保密, 保密文件, 保密协议, 商业秘密, 商业机密, 秘密文件, 不得外传, 严禁外传, 请勿外传, 请勿转发, 不得泄露, 律师客户特权, 未公开财报, 内幕信息, 機密, 極秘, 商業機密",
+    "机密, 绝密, 严格保密, 请保密, 保密文件, 保密协议, 商业秘密, 商业机密, 秘密文件, 不得外传, 严禁外传",
+    "请勿外传, 请勿转发, 不得泄露, 律师客户特权, 未公开财报, 内幕信息, 機密, 極秘, 商業機密",
     "社外秘, 部外秘, 機密情報, 取扱注意, マル秘, 대외비, 기밀, 극비, 사외비",
 )
 _INTERNAL = Vocabulary(
-    "internal only, internal-only, internal use, internal use only, for internal use, company internal, internal document, internal memo, internal draft, not for external, employees only",
-    "staff only, team only, company only, internal distribution, internal eyes, nur für den internen gebrauch, nur intern, nur zur internen verwendung, interner gebrauch, nur für internen gebrauch",
-    "nur für den dienstgebrauch, firmenintern, betriebsintern, à usage interne, usage interne, usage interne uniquement, document interne, diffusion interne, uso interno, solo uso interno",
-    "solo para uso interno, documento interno, de uso interno, per uso interno, ad uso interno, uso esclusivamente interno, apenas uso interno, somente uso interno, alleen intern",
-    "alleen voor intern gebruik, voor intern gebruik, intern gebruik, do użytku wewnętrznego, tylko do użytku wewnętrznego, pouze pro interní, interní použití, belső használatra",
-    "uz intern, endast internt, för internt bruk, internt bruk, kun til intern brug, kun internt, til intern brug, kun for intern bruk, vain sisäiseen käyttöön, sisäiseen käyttöön",
-    "για εσωτερική χρήση, для внутреннего пользования, только для внутреннего, для служебного пользования, для внутрішнього користування, şirket içi, kurum içi, dahili kullanım",
-    "仅供内部, 仅限内部, 内部使用, 内部资料, 内部文件, 内部参考, 对内使用, 内部公开, 社内限定, 社内限り, 社内用, 社内資料",
+    "internal only, internal-only, internal use only, for internal use, company internal",
+    "internal document, internal memo, internal draft, not for external, employees only",
+    "staff only, team only, company only, internal distribution, internal eyes",
+    "nur für den internen gebrauch, nur intern, nur zur internen verwendung, interner gebrauch",
+    "nur für internen gebrauch",
+    "nur für den dienstgebrauch, firmenintern, betriebsintern, à usage interne, usage interne",
+    "usage interne uniquement, document interne, diffusion interne, uso interno, solo uso interno",
+    "solo para uso interno, documento interno, de uso interno, per uso interno, ad uso interno",
+    "uso esclusivamente interno, apenas uso interno, somente uso interno, alleen intern",
+    "alleen voor intern gebruik, voor intern gebruik, intern gebruik, do użytku wewnętrznego",
+    "tylko do użytku wewnętrznego, pouze pro interní, interní použití, belső használatra",
+    "uz intern, endast internt, för internt bruk, internt bruk, kun til intern brug, kun internt",
+    "til intern brug, kun for intern bruk, vain sisäiseen käyttöön, sisäiseen käyttöön",
+    "για εσωτερική χρήση, для внутреннего пользования, только для внутреннего, для служебного пользования",
+    "для внутрішнього користування, şirket içi, kurum içi, dahili kullanım",
+    "仅供内部, 仅限内部, 内部使用, 内部资料, 内部文件, 内部参考, 对内使用, 内部公开, 社内限定, 社内限り",
+    "社内用, 社内資料",
 )
 # Words that mark a text in a heading, a statement or a label, and only name a subject elsewhere.
 _AMBIGUOUS = Vocabulary("confidential")
 _STATED_BEFORE = re.compile(
-    r"(?:^|\n)[^\w\n]*$|(?:strictly|highly|very|extremely|company|commercially|private and|privileged and|proprietary and|&|/|\bis|\bare|\bbe|\bstays?|remains?|\bkeep|\bkept|this|these|marked|considered"
-    r"|treat|treated|\bas|\bour|\bmy|\bthe|attached|their|following|contains?|classification:?|label:?|by)\s+(?:(?:it|this|that|them|strictly|highly|as|all|following|attached)\s+)?[\"'\u201c(\[]?$"
+    r"(?:^|\n)[^\w\n]*$|(?:strictly|highly|very|extremely|company|commercially|private and|privileged and"
+    r"|proprietary and|&|/|\bis|\bare|\bbe|\bstays?|remains?|\bkeep|\bkept|this|these|marked|considered"
+    r"|treat|treated|\bas|\bour|\bmy|\bthe|attached|their|following|contains?|classification:?|label:?"
+    r"|by)\s+(?:(?:it|this|that|them|strictly|highly|as|all|following|attached)\s+)?[\"'\u201c(\[]?$"
 )
 _STATED_AFTER = re.compile(
-    r"\s*(?:$|[:|!\])\u2013\u2014\n]|-\s|\.\s*$)|\s(?:information|documents?|memo|memorandum|report|draft|material|data|and (?:proprietary|privileged|internal|private)|& |do not|until|business|client|company|privileged"
+    r"\s*(?:$|[:|!\])\u2013\u2014\n]|-\s|\.\s*$)|\s(?:information|documents?|memo|memorandum|report|draft"
+    r"|material|data|and (?:proprietary|privileged|internal|private)|& |do not|until|business|client"
+    r"|company|privileged"
     r"|work product)\b"
 )
 # Words that mark a text only as a heading of their own, or as the value of its classification.
 _HEADING = re.compile(
-    r"^[^\w\n]{0,8}(?P<mark>RESTRICTED|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE|ATTORNEY[- ]CLIENT PRIVILEGE|EMBARGO|NDA|RISERVATO|RISERVATA|GEHEIM|GIZLI|TAJNE|SECRET DEFENSE|CLASSIFIED|SEGRETO|SECRETO|RESERVADO|HEMLIG|HEMMELIG|SALAINEN)"
+    r"^[^\w\n]{0,8}(?P<mark>RESTRICTED|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE"
+    r"|ATTORNEY[- ]CLIENT PRIVILEGE|EMBARGO|NDA|RISERVATO|RISERVATA|GEHEIM|GIZLI|TAJNE|SECRET DEFENSE"
+    r"|CLASSIFIED|SEGRETO|SECRETO|RESERVADO|HEMLIG|HEMMELIG|SALAINEN)"
     r"(?=[^\w\n]{0,8}$|\s?[-:|/\u2013\u2014]\s)"
-    r"|(?:classification|sensitivity|data class|protection level|klassifizierung|vertraulichkeit(?:sstufe)?|schutzklasse|classificazione|clasificacion|niveau de confidentialite|\u5bc6\u7ea7|\u4fdd\u5bc6\u7ea7\u522b)"
-    r"\s?[:=\uff1a]\s?(?P<level>restricted|secret|confidential|sensitive|private|internal|intern|interne|interno|vertraulich|geheim|\u79d8\u5bc6|\u673a\u5bc6|\u7edd\u5bc6|\u5185\u90e8)\b",
+    r"|(?:classification|sensitivity|data class|protection level|klassifizierung|vertraulichkeit(?:sstufe)?"
+    r"|schutzklasse|classificazione|clasificacion|niveau de confidentialite|密级"
+    r"|保密级别)"
+    r"\s?[:=\uff1a]\s?(?P<level>restricted|secret|confidential|sensitive|private|internal|intern|interne"
+    r"|interno|vertraulich|geheim|秘密|机密|绝密|内部)\b",
     re.MULTILINE,
 )
-_HEADING_WORDS = frozenset(
-    "restricted secret sensitive attorney proprietary private embargo nda riservato riservata geheim gizli tajne classified segreto secreto reservado hemlig hemmelig salainen"
-    " classification sensitivity class level klassifizierung vertraulichkeit vertraulichkeitsstufe schutzklasse classificazione clasificacion confidentialite".split()
+_HEADING_WORDS = words(
+    "restricted secret sensitive attorney proprietary private embargo nda riservato riservata geheim gizli tajne "
+    "classified segreto secreto reservado hemlig hemmelig salainen classification sensitivity class level "
+    "klassifizierung vertraulichkeit vertraulichkeitsstufe schutzklasse classificazione clasificacion "
+    "confidentialite"
 )
-_INTERNAL_LEVELS = frozenset({"internal", "intern", "interne", "interno", "\u5185\u90e8"})
+_INTERNAL_LEVELS = frozenset({"internal", "intern", "interne", "interno", "内部"})
 # A word about confidentiality in general, or its denial, is no marking of this text.
 _DENIED_BEFORE = re.compile(
-    r"(?:\bnot|\bnon|\bno longer|\bisn't|\baren't|\bnicht|\bpas|\bno es|\bnon e|\bniet|\bnie|\bnao|\u4e0d\u662f|\u975e|what (?:does|is|are|do)|define|meaning of|word|term|difference between|definition of)"
+    r"(?:\bnot|\bnon|\bno longer|\bisn't|\baren't|\bnicht|\bpas|\bno es|\bnon e|\bniet|\bnie|\bnao"
+    r"|不是|非|what (?:does|is|are|do)|define|meaning of|word|term|difference between"
+    r"|definition of)"
     r"[\s\"'\u201c-]{0,3}(?:(?:strictly|an?|the|considered|really|word|term|so|as|any)[\s\"'\u201c-]{0,3}){0,2}$"
 )
 _DISCUSSED_AFTER = re.compile(r"[\"'\u201d]? (?:means?|refers to|is defined|bedeutet|veut dire|significa|computing)\b")
 
 _PROJECT = re.compile(
-    r"\b(?:our|internal|secret|unannounced|unreleased|codenamed|code-named|unser|unserem|internes|notre|nuestro|nostro|nosso|ons|nasz)\s(?:internal\s|secret\s|new\s)?(?:Project|Projekt|Projet|Proyecto|Progetto|Projeto|Operation|Initiative)\s"
-    r"[A-Z][\w-]{2,30}|\b(?:[Cc]ode[- ]?named?|[Cc]odename|[Dd]eckname|[Nn]om de code|[Nn]ombre en clave|[Nn]ome in codice)[: ]{1,3}[\"'\u201c\u201e]?[A-Z][\w-]{2,30}|\bProject\s[A-Z][\w-]{2,30}(?=\s(?:launch|kick-?off|budget|roadmap|deadline|milestone|status|steering))"
+    r"\b(?:our|internal|secret|unannounced|unreleased|codenamed|code-named|unser|unserem|internes|notre"
+    r"|nuestro|nostro|nosso|ons|nasz)\s(?:internal\s|secret\s|new\s)?(?:Project|Projekt|Projet|Proyecto"
+    r"|Progetto|Projeto|Operation|Initiative)\s"
+    r"[A-Z][\w-]{2,30}|\b(?:[Cc]ode[- ]?named?|[Cc]odename|[Dd]eckname|[Nn]om de code|[Nn]ombre en clave"
+    r"|[Nn]ome in codice)[: ]{1,3}[\"'\u201c\u201e]?[A-Z][\w-]{2,30}"
+    r"|\bProject\s[A-Z][\w-]{2,30}(?=\s(?:launch|kick-?off|budget|roadmap|deadline|milestone|status"
+    r"|steering))"
 )
-_PROJECT_HINTS = frozenset(
-    "project projekt projet proyecto progetto projeto operation initiative code codename codenamed deckname nom nombre nome named".split()
+_PROJECT_HINTS = words(
+    "project projekt projet proyecto progetto projeto operation initiative code codename codenamed deckname nom "
+    "nombre nome named"
 )
 _TICKET = re.compile(
-    r"\b(?:ticket|jira|issue|bug|story|epic|case|incident|vorgang|tâche|tarea)s?(?: (?:no|nr|number|id|key)\.?)?[ :#(]{1,3}[A-Z][A-Z0-9]{1,9}-\d{1,6}\b|\b(?:INC|CHG|RITM|SCTASK|PRB)\d{7,10}\b"
+    r"\b(?:ticket|jira|issue|bug|story|epic|case|incident|vorgang|tâche|tarea)s?(?: (?:no|nr|number|id"
+    r"|key)\.?)?[ :#(]{1,3}[A-Z][A-Z0-9]{1,9}-\d{1,6}\b|\b(?:INC|CHG|RITM|SCTASK|PRB)\d{7,10}\b"
 )
-_TICKET_HINTS = frozenset(
-    "ticket tickets jira issue issues bug story epic case incident inc chg ritm prb sctask vorgang tarea".split()
+_TICKET_HINTS = words(
+    "ticket tickets jira issue issues bug story epic case incident inc chg ritm prb sctask vorgang tarea"
 )
 
 
@@ -143,7 +198,7 @@ def _is_stated(view: View, start: int, end: int) -> bool:
 
 
 def find_internal_names(view: View) -> Iterator[Span]:
-    """Projects and tickets that are called ours or come with their tracker's word; an operator's dictionary knows more."""
+    """Projects and tickets that are called ours or come with their tracker's word; own dictionaries know more."""
     if not view.words.isdisjoint(_PROJECT_HINTS):
         for match in _PROJECT.finditer(view.text):
             yield Span(Kind.INTERNAL_NAME, match.start(), match.end())

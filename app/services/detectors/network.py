@@ -16,16 +16,20 @@ _LOCAL_REVERSED = re.compile(r"[a-z0-9._%+'-]{0,63}[a-z0-9_+-]")
 _DOMAIN = re.compile(r"(?:[a-z0-9-]{1,63}\.){1,8}[a-z][a-z0-9-]{1,23}(?![a-z0-9])")
 _SPOKEN_EMAIL = re.compile(
     r"(?<![a-z0-9])[a-z0-9._%+-]{2,40}(?: ?[\[({<] ?(?:at|@|arroba) ?[\])}>] ?| at | @ )"
-    r"[a-z0-9-]{2,40}(?:(?: ?[\[({<] ?(?:dot|\.|punkt|point|punto) ?[\])}>] ?| dot | \. |\.)[a-z0-9-]{2,20}){1,3}(?![a-z0-9])"
+    r"[a-z0-9-]{2,40}(?:(?: ?[\[({<] ?(?:dot|\.|punkt|point|punto) ?[\])}>] ?| dot | \. "
+    r"|\.)[a-z0-9-]{2,20}){1,3}(?![a-z0-9])"
 )
 _SPOKEN_SIGN = re.compile(r"[\[({<] ?(?:at|@|arroba) ?[\])}>]|[\[({<] ?(?:dot|\.|punkt|point|punto) ?[\])}>]| @ | dot ")
 _TOP_LEVEL = re.compile(
-    r"(?:com|org|net|edu|gov|info|io|co|dev|app|ai|de|fr|es|it|uk|nl|pl|pt|se|no|dk|fi|ch|at|be|eu|cn|jp|in|br|ru|us|ca|au)$"
+    r"(?:com|org|net|edu|gov|info|io|co|dev|app|ai|de|fr|es|it|uk|nl|pl|pt|se|no|dk|fi|ch|at|be|eu|cn|jp|in"
+    r"|br|ru|us|ca|au)$"
 )
 # RFC 2606 and RFC 6761: names that are nobody's. Placeholders of documentation are treated alike.
 _RESERVED_DOMAIN = re.compile(
-    r"(?:.*\.)?(?:example\.(?:com|org|net|edu|[a-z.]{2,6})|[a-z0-9-]+\.(?:example|test|invalid|localhost)|example|test|invalid"
-    r"|(?:your-?|my-?)?(?:domain|company|yourcompany|mycompany|yourdomain|mydomain|organization|email)\.(?:com|org|net))"
+    r"(?:.*\.)?(?:example\.(?:com|org|net|edu|[a-z.]{2,6})|[a-z0-9-]+\.(?:example|test|invalid|localhost)"
+    r"|example|test|invalid"
+    r"|(?:your-?|my-?)?(?:domain|company|yourcompany|mycompany|yourdomain|mydomain|organization"
+    r"|email)\.(?:com|org|net))"
 )
 _PLACEHOLDER_LOCAL = re.compile(r"(?:your|x{2,}|\.+|user(?:name)?@(?:host|server|domain))")
 _FILE_ENDING = re.compile(
@@ -35,17 +39,21 @@ _FILE_ENDING = re.compile(
 _IPV4 = re.compile(r"(?<![\w.])(?<![\w][-+])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\w]|\.\w|-\w)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
 _MAC = re.compile(
-    r"(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])|(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])"
+    r"(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])"
+    r"|(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])"
 )
 _VERSION_BEFORE = re.compile(
-    r"(?:(?<![a-z])(?:v|ver|vers|version|versions|versiune|release|releases|build|firmware|driver|revision|rev|patch|update|upgrade|upgraded|upgrading"
-    r"|downgrade|downgraded|bump|bumped|updated|section|chapter|clause|article|paragraph|figure|table|step|appendix|oid|versie|versao|wersja|wersji|verzio"
-    r"|kapitel|abschnitt|kernel|sdk|sql server|chrome|firefox|edge|safari|assemblyversion|fileversion)(?![a-z])|\u7248\u672c|==|>=|<=|~=|\^|\u00a7)"
+    r"(?:(?<![a-z])(?:v|ver|vers|version|versions|versiune|release|releases|build|firmware|driver|revision"
+    r"|rev|patch|update|upgrade|upgraded|upgrading"
+    r"|downgrade|downgraded|bump|bumped|updated|section|chapter|clause|article|paragraph|figure|table|step"
+    r"|appendix|oid|versie|versao|wersja|wersji|verzio"
+    r"|kapitel|abschnitt|kernel|sdk|sql server|chrome|firefox|edge|safari|assemblyversion"
+    r"|fileversion)(?![a-z])|版本|==|>=|<=|~=|\^|\u00a7)"
     r"(?:[\d .:=#\"'(@~-]|(?<![a-z])(?:to|from|is|was|number|no|of|v|and|with|than)(?![a-z]))*$"
     r"|[a-z][/@-]v?$|[a-z] v$"
 )
-# What can end in a version word: letters and the signs that may follow them, not the end of a sentence or of an address.
-_LAST_WORDS = re.compile(r"[a-z\u7248\u672c=^~\u00a7][\d .:=#\"'(@~/<>-]{0,30}$")
+# What can end in a version word: letters and the signs that may follow them.
+_LAST_WORDS = re.compile(r"[a-z版本=^~\u00a7][\d .:=#\"'(@~/<>-]{0,30}$")
 _IP_BEFORE = re.compile(
     r"(?:\bip\b|\bips\b|ipv4|address|addr|host|server|ping|client|remote|gateway|dns|connect|//|@|\[)[^\n]{0,30}$"
 )
@@ -54,12 +62,15 @@ _HARDWARE_WORDS = Vocabulary(
     "mac, mac address, hardware address, ethernet, hwaddr, bssid, wifi, wlan, mac-adresse, adresse mac, dirección mac"
 )
 _OURS = Vocabulary(
-    "our, ours, internal, intranet, prod, production, staging, office, company, corporate, corp, vpn, unser, unsere, unserem, unseren, interner, interne, internen",
-    "notre, nos, interne, nuestro, nuestra, interno, interna, nostro, nostra, nosso, nossa, ons, onze, nasz, nasza, vår, vores, 我们, 内部, 公司",
+    "our, ours, internal, intranet, prod, production, staging, office, company, corporate, corp, vpn",
+    "unser, unsere, unserem, unseren, interner, interne, internen",
+    "notre, nos, interne, nuestro, nuestra, interno, interna, nostro, nostra, nosso, nossa, ons, onze",
+    "nasz, nasza, vår, vores, 我们, 内部, 公司",
 )
 _HOST_ENDINGS = frozenset({"internal", "intranet", "corp", "lan", "intra", "local", "localdomain", "arpa", "private"})
 _HOST = re.compile(
-    r"(?<![\w.-])(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,6}(?:internal|intranet|corp|lan|intra|local|localdomain|home\.arpa|private)(?![\w-]|\.\w)"
+    r"(?<![\w.-])(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,6}(?:internal|intranet|corp|lan|intra"
+    r"|local|localdomain|home\.arpa|private)(?![\w-]|\.\w)"
 )
 
 
@@ -131,7 +142,7 @@ def _has_version_numbers(view: View, address: ipaddress.IPv4Address, match: re.M
 
 
 def _is_version(before: str) -> bool:
-    """Whether what stands in front of four numbers makes them a version or a section. Prose is told by its last word."""
+    """Whether what stands in front of four numbers makes them a version or a section."""
     words = _LAST_WORDS.search(before)
     return words is not None and _VERSION_BEFORE.search(before) is not None
 

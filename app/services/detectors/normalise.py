@@ -17,7 +17,7 @@ _INVISIBLE = re.compile(
 )
 _DASHES = "\u058a\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-# Blocks whose characters stand for an ASCII letter, digit or sign: full-width forms, mathematical letters, circled digits.
+# Blocks whose characters stand for an ASCII one: full-width forms, mathematical letters, circled and raised digits.
 _STYLED = (range(0xFF01, 0xFF5F), range(0x1D400, 0x1D800), range(0x2460, 0x2469), range(0x2070, 0x208A))
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -82,7 +82,7 @@ class Offsets:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One reading of a text; without `offsets` its positions are those of the text it reads, `parent` or the original."""
+    """One reading of a text. Without `offsets` its positions are those of what it reads, `parent` or the original."""
 
     text: str
     offsets: Offsets | None = None

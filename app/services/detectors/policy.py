@@ -45,7 +45,7 @@ class OwnDictionary:
 
 @dataclass(frozen=True)
 class DetectionPolicy:
-    """`labels` has one for every kind. `max_characters` bounds one scan; `ignore` holds values that are never a finding."""
+    """`labels` has one for every kind, `max_characters` bounds one scan, `ignore` holds values that are no finding."""
 
     labels: Mapping[str, Label]
     max_characters: int = _DEFAULT_MAX_CHARACTERS
@@ -57,7 +57,7 @@ class DetectionPolicy:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a file; raises `ConfigurationError` with what is wrong and where. Kinds that it leaves out are confidential."""
+        """Read a file; raises `ConfigurationError` with what is wrong. Kinds that it leaves out are confidential."""
         try:
             tables = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:

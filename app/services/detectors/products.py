@@ -8,9 +8,11 @@ from app.services.detectors.normalise import View
 from app.services.detectors.vocabulary import Vocabulary
 
 _PRODUCT_WORDS = Vocabulary(
-    "order, orders, tracking, shipment, parcel, ean, upc, gtin, isbn, issn, sku, asin, barcode, product, item, part, serial",
+    "order, orders, tracking, shipment, parcel, ean, upc, gtin, isbn, issn, sku, asin, barcode, product",
+    "item, part, serial",
     "version, build, release, revision, ticket, invoice, receipt, transaction, batch, lot, model, reference, ref, hash",
-    "timestamp, epoch, bestellung, bestellnummer, auftragsnummer, sendungsnummer, rechnung, rechnungsnummer, artikelnummer",
+    "timestamp, epoch, bestellung, bestellnummer, auftragsnummer, sendungsnummer, rechnung",
+    "rechnungsnummer, artikelnummer",
     "commande, suivi, facture, pedido, seguimiento, factura, ordine, fattura, spedizione, pedido, fatura, bestelling",
     "zamówienie, faktura, 订单, 订单号, 运单, 快递, 条码, 版本, 注文",
 )

@@ -26,10 +26,14 @@ _SPACED = re.compile(r"(?<!\S)\S(?: \S){7,}(?!\S)")
 _DASHED = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]([-._*|])[A-Za-z0-9](?:\1[A-Za-z0-9]){6,}(?![A-Za-z0-9])")
 # A key whose characters are written in groups of one length behind its prefix.
 _GROUPED = re.compile(
-    r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza|sk-(?:proj-|ant-)?|[rs]k_live_|gh[pousr]_|github_pat_|glpat-|xox[abp]-|hf_|npm_|gsk_|SG\.|dop_v1_)\w{0,8}"
+    r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AIza|sk-(?:proj-|ant-)?|[rs]k_live_|gh[pousr]_|github_pat_|glpat-"
+    r"|xox[abp]-|hf_|npm_|gsk_|SG\.|dop_v1_)\w{0,8}"
     r"(?:[ -]\w{2,8}){2,24}"
 )
-_KEY_PREFIX = re.compile(r"AKIA|ASIA|AIza|sk-|[rs]k_live|gh[pousr]_|github_pat|glpat|xox|hf_|npm_|gsk_|SG\.|dop_v1")
+_KEY_PREFIXES = (
+    "AKIA", "ASIA", "AIza", "sk-", "k_live_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-",
+    "xox", "hf_", "npm_", "gsk_", "SG.", "dop_v1_",
+)  # fmt: skip
 # Three single characters in a row, which prose hardly ever has.
 _SINGLES = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]([ \-._*|])[A-Za-z0-9]\1[A-Za-z0-9]\1[A-Za-z0-9](?![A-Za-z0-9])")
 _REACH = 96
@@ -63,7 +67,7 @@ def _possible_rewrites(view: View) -> Iterator[tuple[re.Pattern[str], Read, Sequ
         yield SPOKEN, as_digits, everywhere
     if view.is_unspaced:
         yield CHINESE_DIGITS, as_digits, everywhere
-    if _KEY_PREFIX.search(text):
+    if any(prefix in text for prefix in _KEY_PREFIXES):
         yield _GROUPED, _join_groups, everywhere
 
 
@@ -100,9 +104,18 @@ def _unescape(match: re.Match[str]) -> str | None:
 
 def _decode_base64(match: re.Match[str]) -> str | None:
     compact = match.group().translate(_BASE64_SIGNS)
-    compact = compact[: len(compact) - (len(compact) % 4 == 1)]
+    # At the front of a piece the encoding may be cut anywhere within its groups of four.
+    for skipped in range(4 if match.start() == 0 else 1):
+        text = _decode_groups(compact[skipped:])
+        if text is not None:
+            return text
+    return None
+
+
+def _decode_groups(compact: str) -> str | None:
+    whole = compact[: len(compact) - (len(compact) % 4 == 1)]
     try:
-        return _readable(base64.b64decode(compact + "=" * (-len(compact) % 4)))
+        return _readable(base64.b64decode(whole + "=" * (-len(whole) % 4)))
     except binascii.Error:
         return None
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from app.models import Finding, Label
 from app.services.detectors.addresses import find_postal_addresses
-from app.services.detectors.cards import find_cards
+from app.services.detectors.cards import find_cards, is_split_card
 from app.services.detectors.identifiers import find_codes, find_ibans, find_spaced_codes, find_wallets
 from app.services.detectors.kinds import DETECTOR_FAILURE, UNINSPECTED, Kind, Span
 from app.services.detectors.markings import find_internal_names, find_markings
@@ -33,6 +33,8 @@ _LONGEST_MATCH = 4_608
 # How far to either side of the seam of two fields a value may reach that was cut in two.
 _SEAM = 512
 _LONGEST_CHAIN = 64
+# With so many findings and the highest label among them, the rest of the text changes nothing but the counts.
+_ENOUGH = 1_000
 
 _DIGIT = re.compile(r"\d")
 _WORD_END, _WORD_START = re.compile(r"[\w+/=@-]\s*$"), re.compile(r"\s*[\w+/=@-]")
@@ -110,7 +112,9 @@ class Detectors:
         for view in readings(plain_view(text[start:end])):
             for span in self._spans_in(view):
                 first, last = view.original(span.start, span.end)
-                if earliest <= start + first < latest and not self._is_ignored(view, span):
+                # A value in a long encoding is as long as that, and stands in no window's middle.
+                inside = earliest <= start + first < latest or last - first > _LONGEST_MATCH
+                if inside and not self._is_ignored(view, span):
                     yield Span(span.kind, start + first, start + last)
 
     def _spans_in(self, view: View) -> Iterator[Span]:
@@ -145,7 +149,7 @@ class _Scan:
             return
         try:
             yield from self._look()
-        # A detector may fail in any way; whatever it is, the request counts as confidential. Its text may quote the request.
+        # A detector may fail in any way: the request counts as confidential. The error's text may quote the request.
         except Exception:  # noqa: BLE001
             self._give_up(DETECTOR_FAILURE)
 
@@ -155,14 +159,26 @@ class _Scan:
         for start, end in _pieces(len(text)):
             spans += self._detectors.spans_between(text, start, end)
             yield
+            if len(spans) > _ENOUGH and any(self._label(span.kind) is Label.CONFIDENTIAL for span in spans):
+                break
         for span in resolve(spans):
             self._count(span.kind, self._field_at(span.end - 1))
         for chain in self._chains():
             self._look_at_chain(chain)
             yield
 
+        self._look_for_split_cards()
+
+    def _look_for_split_cards(self) -> None:
+        """Find a card told in two parts, in a field and the next, or the next but one with an answer between."""
+        for distance in (1, 2):
+            for first, second in zip(self._fields, self._fields[distance:], strict=False):
+                card = is_split_card(first.text[-_SEAM:], second.text[:_SEAM])
+                if card and not self._found[Kind.PAYMENT_CARD, second.where]:
+                    self._found[Kind.PAYMENT_CARD, second.where] = 1
+
     def _chains(self) -> Iterator[list[tuple[str, int]]]:
-        """Runs of fields that may hold one value cut in pieces: each ends and the next begins within a word or a number."""
+        """Runs of fields that may hold one value cut in pieces: each ends within a word, where the next goes on."""
         chain: list[tuple[str, int]] = []
         for index, field in enumerate(self._fields):
             if chain and _runs_on(chain[-1][0], field.text):
@@ -224,30 +240,31 @@ def _pieces(length: int) -> Iterator[tuple[int, int]]:
 def resolve(spans: Iterable[Span]) -> tuple[Span, ...]:
     """The spans in order, where of overlapping ones the earlier kind of `Kind`, then the longer one, is kept."""
     kept: list[Span] = []
-    by_rank = sorted(
-        set(spans), key=lambda span: (_PRECEDENCE.get(span.kind, len(_PRECEDENCE)), span.start - span.end, span.start)
-    )
-    taken = _Taken()
-    for span in by_rank:
-        if taken.claim(span):
-            kept.append(span)
-    return tuple(sorted(kept, key=lambda span: span.start))
+    cluster: list[Span] = []
+    end = 0
+    for span in sorted(set(spans), key=lambda span: (span.start, span.end, _rank(span))):
+        if span.start >= end:
+            kept += _strongest(cluster)
+            cluster = []
+        cluster.append(span)
+        end = max(end, span.end)
+    return tuple(kept + _strongest(cluster))
 
 
-class _Taken:
-    """The characters that a kept span covers, as disjoint spans in order."""
+def _strongest(cluster: list[Span]) -> list[Span]:
+    """Of spans that hang together, those that no stronger one overlaps, in order."""
+    if len(cluster) < 2:
+        return cluster
+    starts: list[int] = []
+    kept: list[Span] = []
+    for span in sorted(cluster, key=lambda span: (_rank(span), span.start - span.end, span.start)):
+        place = bisect_right(starts, span.start)
+        clear_before = place == 0 or kept[place - 1].end <= span.start
+        if clear_before and (place == len(kept) or span.end <= kept[place].start):
+            starts.insert(place, span.start)
+            kept.insert(place, span)
+    return kept
 
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
 
-    def claim(self, span: Span) -> bool:
-        """Cover the span, unless a part of it is covered already."""
-        position = bisect_right(self._starts, span.start)
-        if position and self._ends[position - 1] > span.start:
-            return False
-        if position < len(self._starts) and self._starts[position] < span.end:
-            return False
-        self._starts.insert(position, span.start)
-        self._ends.insert(position, span.end)
-        return True
+def _rank(span: Span) -> int:
+    return _PRECEDENCE.get(span.kind, len(_PRECEDENCE))

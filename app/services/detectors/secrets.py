@@ -11,82 +11,115 @@ from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
 
 # Provider keys by the fixed prefix that each provider documents. They are tried on long tokens only.
-_PROVIDER_FORMS = (
-    r"(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z2-7]{16}",  # AWS
-    r"AIza[\w-]{35}",  # Google API
-    r"GOCSPX-[\w-]{28}",  # Google OAuth client
-    r"ya29\.[\w-]{20,}",  # Google OAuth access
-    r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}",  # GitHub
-    r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt|oas|ffct)-[\w-]{20,}",  # GitLab
-    r"xox[abeoprs](?:\.xox[bp])?-[\w-]{10,}|xapp-\d-[\w-]{10,}",  # Slack
-    r"(?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{24,}",  # Stripe, Clerk
-    r"sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]+-|or-v1-|lf-)?[A-Za-z0-9][\w-]{18,}",  # OpenAI, Anthropic, OpenRouter, Langfuse
-    r"hf_[A-Za-z]{30,}|api_org_[A-Za-z]{30,}|gsk_[A-Za-z0-9]{40,}|r8_[\w-]{37,}|pplx-[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{60,}",  # model hosts
-    r"tgp_v1_[\w-]{40,}|fw_[A-Za-z0-9]{20,}|nvapi-[\w-]{40,}|csk-[a-z0-9]{40,}|jina_[\w-]{40,}|tvly-[\w-]{20,}|lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}",
-    r"SG\.[\w-]{16,}\.[\w-]{30,}|key-[0-9a-f]{32}|[0-9a-f]{32}-us\d{1,2}|xkeysib-[0-9a-f]{64}-\w{16}",  # mail
-    r"(?:SK|AC)[0-9a-f]{32}",  # Twilio
-    r"npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|rubygems_[0-9a-f]{48}|cio[A-Za-z0-9]{32}|dckr_(?:pat|oat)_[\w-]{20,}|oy2[a-z0-9]{43}",  # registries
-    r"do[opr]_v1_[0-9a-f]{64}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sq0[a-z]{3}-[\w-]{22,}|EAAA[\w-]{60}",  # DigitalOcean, Shopify, Square
-    r"dapi[0-9a-f]{32}(?:-\d)?|ATATT3[\w=-]{50,}|ATCTT3[\w=-]{50,}|lin_(?:api|oauth)_[A-Za-z0-9]{32,}|(?:secret|ntn)_[A-Za-z0-9]{40,}",
-    r"hv[sbr]\.[\w-]{24,}|[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}|dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,}",  # Vault, Terraform, Doppler
-    r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}|NR(?:AK|JS|II)-[\w-]{19,}|sntry[su]_[\w=+/-]{40,}|gl(?:sa|c)_[\w=+/-]{32,}|fm[12][ar]?_[\w+/=,-]{40,}",
-    r"HRKU-[\w-]{36,}|sbp_[0-9a-f]{40}|sb_(?:secret|publishable)_[\w-]{20,}|pat[A-Za-z0-9]{14}\.[0-9a-f]{64}|fig[dorh]_[\w-]{40,}|sl\.[\w-]{60,}",
-    r"pscale_(?:tkn|pw|oauth)_[\w.-]{32,}|EAA[A-Za-z0-9]{60,}|AGE-SECRET-KEY-1[A-Z0-9]{58}|phc_[\w-]{40,}|pul-[0-9a-f]{40}",
-    r"CFPAT-[\w-]{40,}|v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}|t1\.[\w-]{60,}|AQVN[\w-]{35,}|LTAI[A-Za-z0-9]{16,24}|AKID[A-Za-z0-9]{32}",  # Cloudflare, Yandex, Alibaba, Tencent
-    r"ops_eyJ[\w+/=]{60,}|tskey-[a-z]+-[\w-]{20,}|rpa_[A-Z0-9]{40,}|key_[0-9a-f]{32}|rdme_\w{60,}|ddp?_[A-Za-z0-9]{30,}|nfp_[\w]{36}|vc[apikr]_\w{20,}",
-    r"hooks\.slack\.com/(?:services|workflows)/[\w/-]{30,}|discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{60,}",  # web hooks
-    r"\d{8,10}:AA[\w-]{32,35}",  # Telegram
-    r"[MNO][A-Za-z\d]{23,27}\.[\w-]{6}\.[\w-]{27,40}",  # Discord
-    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*|eyJ[\w-]{8,}(?:\.[\w-]*){4}",  # JSON web tokens, signed and encrypted
-    r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}|\$argon2(?:id|i|d)\$[^\s\"']{30,}|\$[156]\$[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{22,}",  # password hashes
+_PROVIDER_KEY = re.compile(
+    r"""
+    (?<![A-Za-z0-9])(?:
+        (?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z2-7]{16}                                     # AWS
+      | AIza[\w-]{35}                                                                     # Google API
+      | GOCSPX-[\w-]{28}                                                                  # Google OAuth client
+      | ya29\.[\w-]{20,}                                                                  # Google OAuth access
+      | gh[pousr]_[A-Za-z0-9]{36,} | github_pat_\w{22,}                                   # GitHub
+      | gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt|oas|ffct)-[\w-]{20,}                     # GitLab
+      | xox[abeoprs](?:\.xox[bp])?-[\w-]{10,} | xapp-\d-[\w-]{10,}                        # Slack
+      | (?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,} | whsec_[A-Za-z0-9+/=]{24,}      # Stripe, Clerk
+      | sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]+-|or-v1-|lf-)?[A-Za-z0-9][\w-]{18,}      # OpenAI, Anthropic
+      | hf_[A-Za-z]{30,} | api_org_[A-Za-z]{30,} | gsk_[A-Za-z0-9]{40,} | r8_[\w-]{37,}   # model hosts
+      | pplx-[A-Za-z0-9]{40,} | xai-[A-Za-z0-9]{60,}
+      | tgp_v1_[\w-]{40,} | fw_[A-Za-z0-9]{20,} | nvapi-[\w-]{40,} | csk-[a-z0-9]{40,}
+      | jina_[\w-]{40,} | tvly-[\w-]{20,} | lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}
+      | SG\.[\w-]{16,}\.[\w-]{30,} | key-[0-9a-f]{32} | [0-9a-f]{32}-us\d{1,2}            # mail
+      | xkeysib-[0-9a-f]{64}-\w{16}
+      | (?:SK|AC)[0-9a-f]{32}                                                             # Twilio
+      | npm_[A-Za-z0-9]{36} | pypi-[\w-]{50,} | rubygems_[0-9a-f]{48} | cio[A-Za-z0-9]{32}  # registries
+      | dckr_(?:pat|oat)_[\w-]{20,} | oy2[a-z0-9]{43}
+      | do[opr]_v1_[0-9a-f]{64} | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32} | sq0[a-z]{3}-[\w-]{22,}  # DigitalOcean
+      | EAAA[\w-]{60}
+      | dapi[0-9a-f]{32}(?:-\d)? | ATATT3[\w=-]{50,} | ATCTT3[\w=-]{50,}
+      | lin_(?:api|oauth)_[A-Za-z0-9]{32,} | (?:secret|ntn)_[A-Za-z0-9]{40,}
+      | hv[sbr]\.[\w-]{24,} | [A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}                        # Vault, Terraform, Doppler
+      | dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,}
+      | PMAK-[0-9a-f]{24}-[0-9a-f]{34} | NR(?:AK|JS|II)-[\w-]{19,} | sntry[su]_[\w=+/-]{40,}
+      | gl(?:sa|c)_[\w=+/-]{32,} | fm[12][ar]?_[\w+/=,-]{40,}
+      | HRKU-[\w-]{36,} | sbp_[0-9a-f]{40} | sb_(?:secret|publishable)_[\w-]{20,}
+      | pat[A-Za-z0-9]{14}\.[0-9a-f]{64} | fig[dorh]_[\w-]{40,} | sl\.[\w-]{60,}
+      | pscale_(?:tkn|pw|oauth)_[\w.-]{32,} | EAA[A-Za-z0-9]{60,} | AGE-SECRET-KEY-1[A-Z0-9]{58}
+      | phc_[\w-]{40,} | pul-[0-9a-f]{40}
+      | CFPAT-[\w-]{40,} | v1\.0-[0-9a-f]{24}-[0-9a-f]{100,} | t1\.[\w-]{60,} | AQVN[\w-]{35,}  # clouds
+      | LTAI[A-Za-z0-9]{16,24} | AKID[A-Za-z0-9]{32}
+      | ops_eyJ[\w+/=]{60,} | tskey-[a-z]+-[\w-]{20,} | rpa_[A-Z0-9]{40,} | key_[0-9a-f]{32}
+      | rdme_\w{60,} | ddp?_[A-Za-z0-9]{30,} | nfp_[\w]{36} | vc[apikr]_\w{20,}
+      | hooks\.slack\.com/(?:services|workflows)/[\w/-]{30,}                              # web hooks
+      | discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{60,}
+      | \d{8,10}:AA[\w-]{32,35}                                                           # Telegram
+      | [MNO][A-Za-z\d]{23,27}\.[\w-]{6}\.[\w-]{27,40}                                    # Discord
+      | eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]* | eyJ[\w-]{8,}(?:\.[\w-]*){4}                  # JSON web tokens
+      | \$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53} | \$argon2(?:id|i|d)\$[^\s\x22']{30,}         # password hashes
+      | \$[156]\$[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{22,}
+    )
+    """,
+    re.VERBOSE,
 )
-_PROVIDER_KEY = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_PROVIDER_FORMS)})")
 
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.()-]{0,4000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[A-Za-z0-9+/=\s\\:,.()-]{0,4000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
     r"|[A-Za-z0-9+/=\s\\]{0,4000})|PuTTY-User-Key-File-\d: ?[\w-]{1,30}"
 )
 
-_PASSWORD_NAME = (
-    r"pass(?:word|wd|phrase|code)?|pwd|passwort|kennwort|mot de passe|mdp|contrasena|clave|senha|palavra-passe|parola|wachtwoord|haslo|losenord|adgangskode"
-    r"|passord|salasana|heslo|jelszo|sifre|\u043f\u0430\u0440\u043e\u043b\u044c|\u03ba\u03c9\u03b4\u03b9\u03ba\u03bf\u03c2|\u5bc6\u7801|\u53e3\u4ee4|\u5bc6\u78bc"
-    r"|\u30d1\u30b9\u30ef\u30fc\u30c9|\ube44\ubc00\ubc88\ud638"
+_LOGIN_NAME = (
+    r"pass(?:word|wd|phrase|code)?|pwd|passwort|kennwort|mot de passe|mdp|contrasena|clave|senha"
+    r"|palavra-passe|parola|wachtwoord|haslo|losenord|adgangskode"
+    r"|passord|salasana|heslo|jelszo|sifre|пароль"
+    r"|κωδικος|密码|口令|密碼"
+    r"|パスワード|비밀번호"
 )
 _KEY_NAME = (
-    r"secret|token|api[_ .-]?key|access[_ -]?key|account[_ -]?key|sharedaccesskey|private[_ -]?key|auth[_ -]?key|encryption[_ -]?key|signing[_ -]?key|master[_ -]?key"
-    r"|client[_ -]?secret|credentials?|bearer|jwt|\u5bc6\u94a5|\u79d8\u94a5|\u4ee4\u724c|schlussel"
+    r"secret|token|api[_ .-]?key|access[_ -]?key|account[_ -]?key|sharedaccesskey|private[_ -]?key"
+    r"|auth[_ -]?key|encryption[_ -]?key|signing[_ -]?key|master[_ -]?key"
+    r"|client[_ -]?secret|credentials?|bearer|jwt|密钥|秘钥|令牌|schlussel"
 )
 _NAMED = re.compile(
-    rf"(?:(?P<password>{_PASSWORD_NAME})|(?P<key>{_KEY_NAME}))(?P<rest>[\w-]{{0,24}})[\"'`\]]{{0,2}}"
-    r"(?:\s(?:for|on|of|to|at|in|fur|von|zum|zur|du|de|del|pour|para|di|per|voor|van|do|dla|till|for|til)(?:\s[\w.@-]{1,30}){1,4}?)?"
-    r"(?:\s{0,4}(?P<sign>:=|=>|={1,3}|:|\uff1a)|\s{1,3}(?P<verb>is|was|ist|lautet|est|es|e|jest|to|ar|er|on|set to|\u0434\u043b\u044f)(?=\s)|\s?(?P<shi>\u662f|\u4e3a)|(?P<option>(?<=--password) ))"
-    r"\s{0,4}(?P<comparison>==)?(?:(?:f|b|r|rb|str)?(?P<quote>[\"'`\u201c\u2018\u00ab])(?P<quoted>[^\"'`\n\u201d\u2019\u00bb]{4,200})[\"'`\u201d\u2019\u00bb]|(?P<bare>[^\s\"'`,;<>(){}\[\]|]{4,200}))"
+    rf"(?:(?P<password>{_LOGIN_NAME})|(?P<key>{_KEY_NAME}))(?P<rest>[\w-]{{0,24}})[\"'`\]]{{0,2}}"
+    r"(?:\s(?:for|on|of|to|at|in|fur|von|zum|zur|du|de|del|pour|para|di|per|voor|van|do|dla|till|for"
+    r"|til)(?:\s[\w.@-]{1,30}){1,4}?)?"
+    r"(?:\s{0,4}(?P<sign>:=|=>|={1,3}|:|\uff1a)|\s{1,3}(?P<verb>is|was|ist|lautet|est|es|e|jest|to|ar|er|on"
+    r"|set to|для)(?=\s)|\s?(?P<shi>是|为))"
+    r"\s{0,4}(?:(?:f|b|r|rb"
+    r"|str)?(?P<quote>[\"'`\u201c\u2018\u00ab])(?P<quoted>[^\"'`\n\u201d\u2019\u00bb]{4,200})[\"'`\u201d\u2019\u00bb]"
+    r"|(?P<bare>[^\s\"'`,;<>(){}\[\]|]{4,200}))"
 )
 # What each name begins with: the names themselves are tried only where one of these stands.
 _NAME_STARTS = (
-    "pass", "pwd", "kennwort", "mot de passe", "mdp", "contrasena", "clave", "senha", "palavra-passe", "parola", "wachtwoord", "haslo",
-    "losenord", "adgangskode", "salasana", "heslo", "jelszo", "sifre", "secret", "token", "api", "access", "account", "sharedaccess",
-    "private", "auth", "encryption", "signing", "master", "client", "credential", "bearer", "jwt", "schlussel",
+    "pass", "pwd", "kennwort", "mot de passe", "mdp", "contrasena", "clave", "senha", "palavra-passe", "parola",
+    "wachtwoord", "haslo", "losenord", "adgangskode", "salasana", "heslo", "jelszo", "sifre", "secret", "token",
+    "api", "access", "account", "sharedaccess", "private", "auth", "encryption", "signing", "master", "client",
+    "credential", "bearer", "jwt", "schlussel",
 )  # fmt: skip
 _OTHER_NAME_STARTS = (
-    "\u043f\u0430\u0440\u043e\u043b\u044c", "\u03ba\u03c9\u03b4\u03b9\u03ba\u03bf\u03c2", "\u5bc6", "\u53e3\u4ee4", "\u30d1\u30b9\u30ef\u30fc\u30c9",
-    "\ube44\ubc00\ubc88\ud638", "\u79d8\u94a5", "\u4ee4\u724c",
+    "пароль", "κωδικος", "密", "口令",
+    "パスワード", "비밀번호", "秘钥", "令牌",
 )  # fmt: skip
 # What follows the name in names of other things: `password_hash`, `token_count`, `secret_name`.
 _OTHER_THING = re.compile(
-    r"[_-]?(?:hash|hashed|field|fields|input|length|len|policy|reset|id|ids|name|names|file|path|url|uri|type|expir\w*|count|counts|limit|limits|budget|ttl|size|min|max"
-    r"|strength|hint|label|placeholder|prompt|manager|provider|service|store|map|less|age|usage|s|ize|izer|ized|izing|ization|response|request|require\w*|valid\w*|confirm\w*|check\w*|error|model|class|column|ring|word|board|stroke|pair|es|ed|ing|port|enger|ion|ive|over|through|by|ary|aria)+s?$"
+    r"[_-]?(?:hash|hashed|field|fields|input|length|len|policy|reset|id|ids|name|names|file|path|url|uri"
+    r"|type|expir\w*|count|counts|limit|limits|budget|ttl|size|min|max"
+    r"|strength|hint|label|placeholder|prompt|manager|provider|service|store|map|less|age|usage|s|ize|izer"
+    r"|ized|izing|ization|response|request|require\w*|valid\w*|confirm\w*|check\w*|error|model|class|column"
+    r"|ring|word|board|stroke|pair|es|ed|ing|port|enger|ion|ive|over|through|by|ary|aria)+s?$"
 )
 _PLACEHOLDER = re.compile(
-    r"(?:[<{$%\[(*].*|.*(?:your|example|placeholder|changeme|change[_-]me|insert|replace|redacted|dummy|sample|xxxx|\*\*\*|\.\.\.|\u2026|todo|fixme|goes[_-]?here|env\[|environ|getenv|process\.env|secrets?\.|vault).*"
-    r"|(?:my|the|a|an|some|new|old|test|user|db|admin|default|secure|strong|super)?[_ -]?(?:password|passwd|pass|pwd|secret|token|key|api[_-]?key|string|str|text|value|username|user|login|foo|bar|test|none|null|nil|true|false|undefined|required|optional|empty|hidden|any|varchar\S*|char\S*|nvarchar\S*)\d{0,2}"
-    r"|([a-z0-9*.\-_])\1+|(?:abc|123|xyz|abcdef|123456|12345678|abc123|qwerty)+)",
+    r"(?:[<{$%\[(*].*|.*(?:your[_ -]?|example|placeholder|changeme|change[_-]me|replace[_-]?(?:me|with)|redacted"
+    r"|xxxx|\*\*\*|\.\.\.|\u2026|todo|fixme|goes[_-]?here|env\[|environ|getenv|process\.env|secrets\.|vault\.).*"
+    r"|(?:my|the|a|an|some|new|old|test|user|db|admin|default|secure|strong|super)?[_ -]?(?:password|passwd"
+    r"|pass|pwd|secret|token|key|api[_-]?key|string|str|text|value|username|user|login|foo|bar|test|none"
+    r"|null|nil|true|false|undefined|required|optional|empty|hidden|any|varchar\S*|char\S*"
+    r"|nvarchar\S*)\d{0,2}"
+    r"|([a-z0-9*.\-_])\1+|(?:abc|def|123|456|78|xyz|qwerty)+)",
     re.IGNORECASE,
 )
 _SHORTEST_PASSWORD = 6
 _USER_BEFORE = re.compile(r"(?<![a-z])(?:user(?:name| ?id)?|uid|login)=[^\s;,()]{1,40}[\s;,&]{1,2}$")
 _IDENTIFIER = re.compile(r"[@&*!-]?[a-z_$][\w$]*(?:(?:\.|->|::|\?\.)[a-z_$][\w$]*)*[.?!:)]*", re.IGNORECASE)
-_CALL = re.compile(r"[\w.]*\(")
 _URL_PASSWORD = re.compile(r"://(?P<user>[^\s:/@\"'<>]{0,80}):(?P<value>[^\s@/\"'<>]{2,120})@[\w\[.-]")
 _SCHEME = re.compile(r"[a-z0-9+.-]{1,24}$")
 _DATABASES = (
@@ -106,23 +139,29 @@ _DATABASES = (
     "snowflake",
 )
 _AUTHORIZATION = re.compile(
-    r"(?:authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?\s?(?:basic|bearer|token|apikey|digest)?|bearer|basic)\s+(?P<value>[\w+/=.~:-]{12,400})"
+    r"(?:authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?\s?(?:basic|bearer|token|apikey|digest)?|bearer"
+    r"|basic)\s+(?P<value>[\w+/=.~:-]{12,400})"
 )
 _COMMAND_USER = re.compile(r"(?:^|\s)(?:-u|--user)[ =][\"']?[\w.@-]{1,64}:(?P<value>[^\s\"']{4,100})")
 _COMMAND_PASSWORD = re.compile(
-    r"(?:\s--pass(?:word|wd|phrase)?[ =]|\bsshpass\s+-p\s?|\bmysql(?:dump|admin)?\s[^\n|;]{0,60}?\s-p)[\"']?(?P<value>[^\s\"'-][^\s\"']{3,100})"
+    r"(?:\s--pass(?:word|wd|phrase)?[ =]|\bsshpass\s+-p\s?|\bmysql(?:dump|admin)?\s[^\n"
+    r"|;]{0,60}?\s-p)[\"']?(?P<value>[^\s\"'-][^\s\"']{3,100})"
 )
 _PIN = re.compile(
-    r"(?<![a-z])pin(?:[ -]?(?:code|number|nummer))?\s{0,2}(?:is|ist|est|es|:|=|\u662f)\s{0,2}(?P<value>\d{4,8})(?![\w.])"
+    r"(?<![a-z])pin(?:[ -]?(?:code|number|nummer))?\s{0,2}(?:is|ist|est|es|:|="
+    r"|是)\s{0,2}(?P<value>\d{4,8})(?![\w.])"
 )
 _SIGNATURE = re.compile(
     r"[?&;](?:sig|signature|x-amz-signature|access_token|api_key|apikey|key|token)=(?P<value>[\w%+/=.-]{20,})"
 )
 _CONTEXT = re.compile(
-    r"(?<![a-z])(?:secret|token|api|apikey|credential|credentials|auth|access key|private key|encryption key|license key|licence key|webhook|client id|bearer|signing key|passkey|seed)(?![a-z])[^\n]{0,40}$"
+    r"(?<![a-z])(?:secret|token|api|apikey|credential|credentials|auth|access key|private key"
+    r"|encryption key|license key|licence key|webhook|client id|bearer|signing key|passkey"
+    r"|seed)(?![a-z])[^\n]{0,40}$"
 )
 _DIGEST_BEFORE = re.compile(
-    r"(?:sha-?\d*|md5|hash|digest|checksum|commit|etag|fingerprint|public|uuid|guid|integrity|blob|tree|revision|rev|cid|image|example)\W{0,3}[^\n]{0,12}$"
+    r"(?:sha-?\d*|md5|hash|digest|checksum|commit|etag|fingerprint|public|uuid|guid|integrity|blob|tree"
+    r"|revision|rev|cid|image|example)\W{0,3}[^\n]{0,12}$"
 )
 
 

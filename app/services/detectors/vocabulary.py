@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from app.services.detectors.normalise import UNSPACED, View, plain_view
 
@@ -73,8 +73,13 @@ class Vocabulary:
         return False
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text that lists them."""
+    return frozenset(text.split())
+
+
 def any_may_occur(view: View, keywords: frozenset[str]) -> bool:
-    """Whether a phrase of the vocabularies whose keywords these are can be in the text: one question instead of many."""
+    """Whether a phrase of the vocabularies that these keywords are of can be in the text: one question for many."""
     return view.is_unspaced or not keywords.isdisjoint(view.words)
 
 

@@ -20,13 +20,17 @@ _ASIDE: Final = frozenset({"notesSlide", "diagramData", "chart", "comments"})
 
 
 def load_pptx(data: bytes) -> ParsedDocument:
-    """Sections by slide; a warning for each slide without text."""
+    """Sections by slide; a warning for each slide without text, or too damaged to give any."""
     package = Package(data)
     outline = Outline()
     warnings: list[str] = []
     for number, name in enumerate(_slide_names(package), start=1):
         outline.start_page(number)
-        if not _read_slide(package, name, outline=outline):
+        try:
+            has_text = _read_slide(package, name, outline=outline)
+        except LoadError:
+            has_text = False
+        if not has_text:
             warnings.append(f"no_text_on_page:{number}")
     sections = outline.sections()
     if not sections:

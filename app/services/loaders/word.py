@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from app.services.loaders.document import LoadError, ParsedDocument, Section
@@ -33,10 +33,16 @@ def load_docx(data: bytes) -> ParsedDocument:
     body = child(_required(read_part(package, main_part(package))), "body")
     outline = Outline()
     _Reader(outline, levels=_heading_levels(read_part(package, _STYLES))).read(_required(body))
-    sections = (*outline.sections(), *_side_sections(package))
+    side_parts = list(_side_parts(package))
+    sections = (*outline.sections(), *_side_sections(side_parts))
     if not sections and any(name.startswith("word/media/") for name in package.names):
         raise LoadError("no_text_needs_ocr")
-    return ParsedDocument(title=core_title(package) or outline.title(), media_type=DOCX, sections=sections)
+    return ParsedDocument(
+        title=core_title(package) or outline.title(),
+        media_type=DOCX,
+        sections=sections,
+        warnings=tuple("unreadable_part" for part in side_parts if part is None),
+    )
 
 
 def _required(element: Element | None) -> Element:
@@ -45,8 +51,17 @@ def _required(element: Element | None) -> Element:
     return element
 
 
-def _side_sections(package: Package) -> Iterator[Section]:
-    parts = (read_part(package, name) for name in package.names if _SIDE_PARTS.fullmatch(name))
+def _side_parts(package: Package) -> Iterator[Element | None]:
+    """The parts beside the body, `None` for one that is damaged: the body is still worth reading."""
+    for name in package.names:
+        if _SIDE_PARTS.fullmatch(name):
+            try:
+                yield read_part(package, name)
+            except LoadError:
+                yield None
+
+
+def _side_sections(parts: Sequence[Element | None]) -> Iterator[Section]:
     paragraphs = (
         _paragraph_text(paragraph) for part in parts if part is not None for paragraph in descendants(part, "p")
     )

@@ -9,10 +9,10 @@ import numpy as np
 from sqlalchemy import ColumnElement, case, delete, exists, func, literal, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import Label
+from app.models import DocumentKey, Label
 from app.protocols import Echo, Fingerprints, Standing
 from app.stores.sql.engine import Database, in_batches, insert
-from app.stores.sql.tables import LabelRank, echoes, versions
+from app.stores.sql.tables import LabelRank, documents, echoes, versions
 
 LITTLE_ENDIAN = "<u8"
 
@@ -50,13 +50,16 @@ class SqlEchoStore:
         async with self._database.read() as connection:
             for batch in in_batches(numbers):
                 statement = (
-                    select(echoes.c.number, _label().label("label"), echoes.c.version)
+                    select(echoes.c.number, _label().label("label"), echoes.c.version, documents.c.collection)
+                    .add_columns(documents.c.id)
                     .outerjoin(versions, versions.c.id == echoes.c.version)
+                    .outerjoin(documents, documents.c.number == versions.c.document)
                     .where(echoes.c.number.in_(batch), echoes.c.tenant == tenant)
                     .where(or_(echoes.c.expires_at.is_(None), echoes.c.expires_at > now))
                 )
                 for row in await connection.execute(statement):
-                    standing[row.number] = Standing(row.label, row.version)
+                    key = DocumentKey(tenant=tenant, collection=row.collection, id=row.id) if row.id else None
+                    standing[row.number] = Standing(row.label, row.version is not None, key)
         return standing
 
     async def forget_version(self, version: str) -> None:

@@ -135,10 +135,7 @@ async def publish(connection: AsyncConnection, job: Job, *, space: str | None, n
     version = job.version.id
     await connection.execute(update(versions).where(versions.c.id == version).values(space=space))
     row = await _lock(connection, version)
-    if row is None or row.removed:
-        return False
-    if await _is_outdated(connection, row):
-        await retire(connection, [version], now=now)
+    if row is None or row.removed:  # by its owner, or by a newer version that went live first
         return False
     label = await _joined_label(connection, version)
     older = select(versions.c.id).where(versions.c.document == row.document, versions.c.number < row.number)
@@ -169,11 +166,6 @@ async def _lock(connection: AsyncConnection, version: str) -> Any:
         .with_for_update()
     )
     return (await connection.execute(statement)).first()
-
-
-async def _is_outdated(connection: AsyncConnection, row: Any) -> bool:
-    newer = select(versions.c.id).where(versions.c.document == row.document, versions.c.number > row.number)
-    return (await connection.execute(newer.where(versions.c.live).limit(1))).first() is not None
 
 
 async def fail(connection: AsyncConnection, job: Job, *, code: str, message: str, now: datetime) -> None:

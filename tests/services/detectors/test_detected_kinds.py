@@ -129,7 +129,12 @@ def test_card_is_found_in_every_form_a_reader_understands(text: str) -> None:
 
 
 IDENTIFIERS = {
-    Kind.IBAN: ["GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "gb82west12345698765432", "G B 8 2 W E S T 1 2 3 4 5 6 9 8 7 6 5 4 3 2"],
+    Kind.IBAN: [
+        "GB82 WEST 1234 5698 7654 32",
+        "DE89370400440532013000",
+        "gb82west12345698765432",
+        "G B 8 2 W E S T 1 2 3 4 5 6 9 8 7 6 5 4 3 2",
+    ],
     Kind.NATIONAL_ID: [
         "078-05-1121",
         "078 - 05 - 1121",
@@ -151,13 +156,42 @@ IDENTIFIERS = {
         "Aadhaar 3998 7654 3211",
         "身份证 110105194912310021",
     ],
-    Kind.PASSPORT: ["passport no. 912803456", "Reisepass C01234565", "pasaporte AAA123456", "护照号 E12345678"],
+    Kind.PASSPORT: [
+        "passport no. 912803456",
+        "Reisepass C01234565",
+        "pasaporte AAA123456",
+        "护照号 E12345678",
+    ],
     Kind.DRIVING_LICENCE: ["MORGA607054SM9IJ", "driver's license D1234567"],
-    Kind.BANK_ACCOUNT: ["account number 945456787654", "routing number 121000358", "Kontonummer 1234567890"],
-    Kind.MEDICAL_ID: ["MRN: 00482917", "patient ID 4821-990", "1EG4-TE5-MK73", "NHS number 221 395 1837"],
-    Kind.INSURANCE_ID: ["policy number HX-4829104", "member ID W123456789", "15070649C103", "M123456785"],
-    Kind.CRYPTO_WALLET: ["16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"],
-    Kind.EMAIL: ["bob.miller@acme.org", "bob [at] acme [dot] org", "bob(at)acme.org", "bob dot miller at acme dot org", "ｂｏｂ＠ａｃｍｅ．ｏｒｇ", "b\u200bob@acme.org"],
+    Kind.BANK_ACCOUNT: [
+        "account number 945456787654",
+        "routing number 121000358",
+        "Kontonummer 1234567890",
+    ],
+    Kind.MEDICAL_ID: [
+        "MRN: 00482917",
+        "patient ID 4821-990",
+        "1EG4-TE5-MK73",
+        "NHS number 221 395 1837",
+    ],
+    Kind.INSURANCE_ID: [
+        "policy number HX-4829104",
+        "member ID W123456789",
+        "15070649C103",
+        "M123456785",
+    ],
+    Kind.CRYPTO_WALLET: [
+        "16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ",
+        "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+    ],
+    Kind.EMAIL: [
+        "bob.miller@acme.org",
+        "bob [at] acme [dot] org",
+        "bob(at)acme.org",
+        "bob dot miller at acme dot org",
+        "ｂｏｂ＠ａｃｍｅ．ｏｒｇ",
+        "b\u200bob@acme.org",
+    ],
     Kind.PHONE: [
         "+1 (415) 555-2671",
         "415-555-2671",
@@ -173,7 +207,13 @@ IDENTIFIERS = {
         "Phone: 467 3395",
         "Telefono: 60-56-85-91",
     ],
-    Kind.IP_ADDRESS: ["41.173.96.26", "the host at 8.8.4.4", "684D:1111:222:3333:4444:5555:6:77", "2400:c401::5054:ff:fe1b:b031", "::ffff:41.173.96.26"],
+    Kind.IP_ADDRESS: [
+        "41.173.96.26",
+        "the host at 8.8.4.4",
+        "684D:1111:222:3333:4444:5555:6:77",
+        "2400:c401::5054:ff:fe1b:b031",
+        "::ffff:41.173.96.26",
+    ],
     Kind.MAC_ADDRESS: ["MAC address 00:1A:2B:3C:4D:5E"],
     Kind.POSTAL_ADDRESS: [
         "12 Oak Street",
@@ -190,7 +230,12 @@ IDENTIFIERS = {
         "P.O. Box 1234",
         "PSC 5217, Box 4854 APO AP 43617",
     ],
-    Kind.BIRTH_DATE: ["DOB: 03/14/1985", "geboren am 14.03.1985", "née le 14 mars 1985", "出生日期：1985年3月14日"],
+    Kind.BIRTH_DATE: [
+        "DOB: 03/14/1985",
+        "geboren am 14.03.1985",
+        "née le 14 mars 1985",
+        "出生日期：1985年3月14日",
+    ],
 }  # fmt: skip
 
 

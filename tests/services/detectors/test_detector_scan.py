@@ -74,6 +74,18 @@ def test_value_split_over_two_fields_is_found_in_the_second(detectors: Detectors
     assert [finding.where for finding in findings] == ["messages[1].content"]
 
 
+def test_card_told_in_two_turns_with_an_answer_between_is_found(detectors: Detectors) -> None:
+    findings = detectors.scan_now(fields("It starts with 4111 1111.", "And then?", "The rest is 1111 1111, thanks."))
+    assert [(finding.detector, finding.where) for finding in findings] == [("payment_card", "messages[2].content")]
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_value_deep_inside_a_long_encoding_is_found(detectors: Detectors, shift: int) -> None:
+    encoded = base64.b64encode(f"{FILLER * 1500}{CARD}. {FILLER * 1500}".encode()).decode()
+    findings = detectors.scan_now(fields("x" * shift + " " + encoded))
+    assert [finding.detector for finding in findings] == ["payment_card"]
+
+
 def test_key_split_over_many_small_fields_is_found(detectors: Detectors) -> None:
     key = "sk-proj-" + "aB3dE5gH7j" * 4
     pieces = [key[start : start + 6] for start in range(0, len(key), 6)]

@@ -89,6 +89,14 @@ def test_a_slide_of_pictures_is_a_warning_and_a_presentation_of_them_a_failure()
     assert load_code(pptx("")) == "empty"
 
 
+def test_a_damaged_part_does_not_take_the_others_with_it() -> None:
+    """What can be read is read, with a warning."""
+    letter = read(docx(word_paragraph("Body."), footer1="<w:p>broken"))
+    slides = read(pptx(shape("Text"), "<broken"))
+    assert (letter.text, letter.warnings) == ("Body.", ("unreadable_part",))
+    assert (slides.text, slides.warnings) == ("Text", ("no_text_on_page:2",))
+
+
 def test_tables_and_lists_on_slides_keep_their_lines() -> None:
     """Rows name their cells; items have a dash; a line break inside a paragraph is one."""
     cells = [[f"<a:tc><a:p><a:r><a:t>{cell}</a:t></a:r></a:p></a:tc>" for cell in row] for row in ("NA", "x7")]

@@ -1,0 +1,96 @@
+"""Settings to enforcement: what labels requests, remembers what was said, takes values out, and records it all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from app.config import Settings
+from app.protocols import Clock, EchoStore
+from app.services.audit import Audit
+from app.services.echoes import Echoes
+from app.services.labels import Labeller
+from app.services.policy import PolicyFile
+from app.services.redaction import Redactor
+from app.stores.audit_files import AuditFiles
+
+# How often to look whether the policy file has changed, whether another process has remembered something, and whether
+# answers have run out.
+POLICY_SECONDS = 1.0
+ECHO_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
+AUDIT_FOLDER = "audit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enforcement:
+    """What decides which label a text has, and what is kept of that decision."""
+
+    policies: PolicyFile
+    echoes: Echoes
+    labeller: Labeller
+    redactor: Redactor
+    audit: Audit
+
+
+@asynccontextmanager
+async def open_enforcement(
+    settings: Settings, *, echo_store: EchoStore, secret: bytes, clock: Clock
+) -> AsyncIterator[Enforcement]:
+    """Read the policy and what was said so far, and keep both fresh until the end.
+
+    Raises `ConfigurationError` for a policy file that cannot be read.
+    """
+    policies = PolicyFile(settings.policy_file)
+    trail = AuditFiles(settings.data_dir / AUDIT_FOLDER, clock=clock)
+    # A database server is there to be shared by several processes, which must know each other's answers at once.
+    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=settings.database_url is not None)
+    labeller = Labeller(policies=policies, echoes=echoes, uninspected=settings.uninspected_label)
+    redactor = Redactor(
+        labeller=labeller,
+        policies=policies,
+        labels=frozenset(settings.redact),
+        make_nonce=lambda: secrets.token_hex(3),
+    )
+    await echoes.catch_up()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(trail.close)
+        for work in (
+            trail.write(),
+            echoes.keep_fresh(every=ECHO_SECONDS, forget_every=FORGET_SECONDS),
+            policies.follow(every=POLICY_SECONDS),
+        ):
+            stack.push_async_callback(_stop, asyncio.create_task(work))
+        _reload_on_hangup(stack, policies)
+        yield Enforcement(
+            policies=policies,
+            echoes=echoes,
+            labeller=labeller,
+            redactor=redactor,
+            audit=Audit(trail=trail, secret=secret, clock=clock),
+        )
+
+
+def enforcement_fingerprint(settings: Settings) -> str:
+    """A digest of the settings that decide where a request may go and which passages it may see."""
+    redacted = ",".join(label.word for label in sorted(settings.redact))
+    rules = (settings.cloud_clearance.word, settings.uninspected_label.word, settings.on_denied, redacted)
+    return hashlib.sha256("\n".join(rules).encode()).hexdigest()
+
+
+def _reload_on_hangup(stack: AsyncExitStack, policies: PolicyFile) -> None:
+    """Where there is such a signal and this thread may listen to it."""
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        loop.add_signal_handler(signal.SIGHUP, policies.ask_reload)
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

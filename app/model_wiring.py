@@ -1,0 +1,134 @@
+"""Settings and catalog file to the models: who speaks to them, what is known of them, how they are asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from app.config import Settings
+from app.egress import Egress
+from app.protocols import ChatProvider
+from app.providers.extractive import EXTRACTIVE, Extractive
+from app.providers.ollama.provider import Ollama
+from app.providers.on_demand import OnDemand
+from app.providers.openai_compatible.provider import OpenAICompatible
+from app.services.bulkhead import Bulkheads
+from app.services.catalog import Catalog
+from app.services.catalog_file import CatalogFile, Provider
+from app.services.completion import Completion, TimeOuts
+from app.services.health import Health
+from app.utils.monitoring import Metrics
+
+OPENAI_URL = "https://api.openai.com/v1"
+ALWAYS_THERE = frozenset({"builtin", "ollama"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """What speaks to models; `close` ends what their client libraries hold open."""
+
+    catalog: Catalog
+    completion: Completion
+    providers: Mapping[str, ChatProvider]
+    litellm: OnDemand
+
+    async def close(self) -> None:
+        for provider in (*self.providers.values(), self.litellm):
+            await provider.close()
+
+
+def build_models(settings: Settings, *, egress: Egress, metrics: Metrics) -> Models:
+    """Raises `ConfigurationError` for a catalog file that cannot be read."""
+    file = CatalogFile.load(settings.catalog_file, cloud_clearance=settings.cloud_clearance)
+    health = Health(monotonic=time.monotonic)
+    providers = _providers(settings, file=file, egress=egress)
+    keys = _litellm_keys(settings, file=file)
+    litellm = OnDemand(lambda: _load_litellm(settings, keys=keys, egress=egress))
+    catalog = Catalog(
+        file=file,
+        builtin=EXTRACTIVE,
+        preferences=settings.preferences,
+        providers=providers,
+        configured=(frozenset(providers) | keys.keys()) - ALWAYS_THERE,
+        cloud_clearance=settings.cloud_clearance,
+        health=health,
+        monotonic=time.monotonic,
+    )
+    metrics.watch_breakers(lambda: health.view.open)
+    return Models(
+        catalog=catalog,
+        completion=_completion(settings, providers=providers, litellm=litellm, health=health),
+        providers=providers,
+        litellm=litellm,
+    )
+
+
+def _completion(
+    settings: Settings, *, providers: Mapping[str, ChatProvider], litellm: OnDemand, health: Health
+) -> Completion:
+    return Completion(
+        providers=providers,
+        fallback_provider=litellm,
+        health=health,
+        bulkheads=Bulkheads(limit=settings.model_concurrency),
+        timeouts=TimeOuts(
+            first_token=settings.timeout_first_token,
+            first_token_local=settings.timeout_first_token_local,
+            between_tokens=settings.timeout_between_tokens,
+            total=settings.timeout_total,
+        ),
+    )
+
+
+def _providers(settings: Settings, *, file: CatalogFile, egress: Egress) -> dict[str, ChatProvider]:
+    """The providers that are spoken to directly, by the first part of their models' ids."""
+    providers: dict[str, ChatProvider] = {
+        "builtin": Extractive(),
+        "ollama": Ollama(base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance),
+    }
+    if settings.openai_api_key or settings.openai_base_url:
+        url = settings.openai_base_url or OPENAI_URL
+        cloud = Provider(name="openai", base_url=url, clearance=settings.cloud_clearance)
+        providers["openai"] = _openai_compatible(cloud, key=settings.openai_api_key, egress=egress)
+    if settings.openrouter_api_key:
+        url = settings.openrouter_base_url
+        cloud = Provider(name="openrouter", base_url=url, clearance=settings.cloud_clearance)
+        providers["openrouter"] = _openai_compatible(cloud, key=settings.openrouter_api_key, egress=egress)
+    for declared in file.providers:
+        key = settings.secret(declared.api_key) if declared.api_key else None
+        if declared.base_url and (key or not declared.api_key):
+            providers[declared.name] = _openai_compatible(declared, key=key, egress=egress)
+    return providers
+
+
+def _openai_compatible(provider: Provider, *, key: SecretStr | None, egress: Egress) -> OpenAICompatible:
+    return OpenAICompatible(
+        provider.name,
+        base_url=provider.base_url or OPENAI_URL,
+        api_key=key.get_secret_value() if key else None,
+        egress=egress,
+        clearance=provider.clearance,
+        locality=provider.locality,
+    )
+
+
+def _litellm_keys(settings: Settings, *, file: CatalogFile) -> dict[str, SecretStr]:
+    """The keys of the providers that litellm speaks to; those without one are not configured."""
+    variables = {provider.name: provider.api_key for provider in file.providers if not provider.base_url}
+    found = {name: settings.secret(variable) for name, variable in variables.items() if variable}
+    found["anthropic"] = settings.anthropic_api_key
+    return {name: key for name, key in found.items() if key is not None}
+
+
+def _load_litellm(settings: Settings, *, keys: Mapping[str, SecretStr], egress: Egress) -> ChatProvider:
+    from app.providers.litellm_adapter import LiteLLM  # noqa: PLC0415  (the import takes seconds: only when needed)
+
+    urls = {"anthropic": settings.anthropic_base_url}
+    return LiteLLM(
+        egress=egress,
+        api_keys={name: key.get_secret_value() for name, key in keys.items()},
+        base_urls={name: url for name, url in urls.items() if url},
+    )

@@ -1,0 +1,136 @@
+"""The audit: who asked, under which label and why, where it went, and digests of what was said, never the text.
+
+Digests are HMACs under the secret of the data directory: who holds a text and the secret can tell whether a record is
+of that text, and nobody else learns anything of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from app.models import Attempt, Caller, Candidate, DocumentVersion, Finding, JSONValue, Message, Route
+from app.protocols import AuditTrail, Clock
+from app.services.labels import Reading
+from app.utils.logging import REQUEST_ID
+
+
+class TextDigest:
+    """A keyed digest of a text that comes in pieces."""
+
+    def __init__(self, key: bytes) -> None:
+        self._digest = hmac.new(key, digestmod=hashlib.sha256)
+        self._is_empty = True
+
+    def add(self, *pieces: str) -> None:
+        for piece in pieces:
+            if piece:
+                self._digest.update(piece.encode())
+                self._is_empty = False
+
+    @property
+    def value(self) -> str | None:
+        """In hexadecimal, `None` for no text."""
+        return None if self._is_empty else self._digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAccount:
+    """What is known of a request that is over, however it ended; `route` is `None` if it did not get so far."""
+
+    caller: Caller
+    label: str
+    raised_by: tuple[Finding, ...]
+    route: Route | None
+    model: str | None
+    outcome: str
+    messages: tuple[Message, ...]
+    answer: TextDigest
+
+
+class Audit:
+    """Writes one record for each request and for each step of a document."""
+
+    def __init__(self, *, trail: AuditTrail, secret: bytes, clock: Clock) -> None:
+        self._trail = trail
+        self._key = hmac.digest(secret, b"audit", hashlib.sha256)
+        self._clock = clock
+
+    def digest_text(self) -> TextDigest:
+        """An empty digest, to be added to."""
+        return TextDigest(self._key)
+
+    def digest(self, text: str) -> str | None:
+        """The digest of a whole text."""
+        digest = self.digest_text()
+        digest.add(text)
+        return digest.value
+
+    def record_request(self, account: RequestAccount) -> None:
+        """A request, answered or not."""
+        route = account.route
+        prompt = self.digest_text()
+        prompt.add(*(orjson.dumps(message).decode() for message in account.messages))
+        self._append(
+            "request",
+            account.caller,
+            {
+                "label": account.label,
+                "raised_by": _findings(account.raised_by),
+                "rule": route.rule if route else None,
+                "candidates": _candidates(route.candidates if route else ()),
+                "attempts": _attempts(route.attempts if route else ()),
+                "cache": route.cache if route else None,
+                "model": account.model,
+                "outcome": account.outcome,
+                "prompt_digest": prompt.value,
+                "answer_digest": account.answer.value,
+            },
+        )
+
+    def record_upload(self, version: DocumentVersion, *, caller: Caller) -> None:
+        """A document that was taken in, under the label it has before it is read."""
+        facts: Mapping[str, JSONValue] = {"version": version.id, "label": version.label.word, "outcome": "accepted"}
+        self._append("document", caller, facts)
+
+    def record_document(
+        self, version: DocumentVersion, *, reading: Reading | None, outcome: str, digest: str | None
+    ) -> None:
+        """How a document's ingestion ended, the label it was found to have, and the digest of its text."""
+        label = max(version.label, reading.label) if reading else version.label
+        self._append(
+            "document",
+            Caller(tenant=version.key.tenant),
+            {
+                "version": version.id,
+                "label": label.word,
+                "raised_by": _findings(reading.raised_by if reading else ()),
+                "outcome": outcome,
+                "text_digest": digest,
+            },
+        )
+
+    def record_declassification(self, version: DocumentVersion, *, caller: Caller) -> None:
+        """A label that an administrator lowered: `version` is the new one."""
+        facts: Mapping[str, JSONValue] = {"version": version.id, "label": version.label.word, "outcome": "declassified"}
+        self._append("declassification", caller, facts)
+
+    def _append(self, kind: str, caller: Caller, facts: Mapping[str, JSONValue]) -> None:
+        who = {"request_id": REQUEST_ID.get(), "tenant": caller.tenant, "key_id": caller.key_id}
+        self._trail.append({"time": self._clock().isoformat(), "kind": kind, **who, **facts})
+
+
+def _findings(findings: Iterable[Finding]) -> JSONValue:
+    return [{"detector": each.detector, "where": each.where, "count": each.count} for each in findings]
+
+
+def _candidates(candidates: Iterable[Candidate]) -> JSONValue:
+    return [{"model": each.model, "dropped": each.dropped} for each in candidates]
+
+
+def _attempts(attempts: Iterable[Attempt]) -> JSONValue:
+    return [{"model": each.model, "outcome": each.outcome} for each in attempts]

@@ -1,0 +1,107 @@
+"""How a text becomes the terms of the lexical index, by the script that each part of it is written in.
+
+SQLite's tokenizer splits at blanks and stems English; what it cannot know is prepared here: scripts that put no blanks
+between words, and Arabic, which grows articles and endings on its words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+from app.utils.scripts import ARABIC, IDEOGRAPHIC, UNSPACED
+
+# A query's terms beyond these tell little more and cost a walk over the index each.
+MOST_QUERY_TERMS: Final = 64
+
+_PREPARED: Final = re.compile(rf"(?P<ideographic>[{IDEOGRAPHIC}]+)|(?P<unspaced>[{UNSPACED}]+)|(?P<arabic>[{ARABIC}]+)")
+_SHORT_RUN: Final = re.compile(rf"[{IDEOGRAPHIC}]|[{UNSPACED}]{{1,2}}")
+
+# Larkey, Ballesteros and Connell, "Light stemming for Arabic information retrieval" (2007): their stemmer light10,
+# after the usual unification of letters that are written one for the other.
+_ARABIC_MARKS: Final = re.compile(r"[\u0640\u064b-\u065f\u0670]")
+_ARABIC_LETTERS: Final = str.maketrans("\u0623\u0625\u0622\u0671\u0649\u0629", "\u0627\u0627\u0627\u0627\u064a\u0647")
+_ARABIC_AND: Final = re.compile(r"^\u0648(?=.{3})")
+_ARABIC_ARTICLE: Final = re.compile(r"^(?:[\u0628\u0643\u0641\u0648]?\u0627\u0644|\u0644\u0644)(?=..)")
+_ARABIC_ENDINGS: Final = (
+    "\u0647\u0627",
+    "\u0627\u0646",
+    "\u0627\u062a",
+    "\u0648\u0646",
+    "\u064a\u0646",
+    "\u064a\u0647",
+    "\u0647",
+    "\u064a",
+)
+_SHORTEST_STEM: Final = 2
+
+# The words that say least in English, which the index holds but a query does without if it has others: half of the
+# words of a question are among them, and each would have to be counted over the whole index.
+STOP_WORDS: Final = frozenset(
+    re.split(
+        r"\s+",
+        """a about an and any are as at be been but by can could did do does for from had has have he her him
+        his how i if in into is it its may me my no not of on or our she should so some such than that the
+        their them then there these they this those to was we were what when where which while who whom
+        whose why will with would you your""",
+    )
+)
+
+
+def index_text(text: str) -> str:
+    """The text as the index takes it in."""
+    return " ".join(_pieces(unicodedata.normalize("NFKC", text)))
+
+
+def match_query(text: str) -> str:
+    """A query in SQLite's full-text syntax that any one of the text's terms satisfies; empty if it has none."""
+    terms = list(dict.fromkeys(_query_terms(unicodedata.normalize("NFKC", text).casefold())))
+    telling = [term for term in terms if term not in STOP_WORDS]
+    return " OR ".join(_phrase(term) for term in (telling or terms)[:MOST_QUERY_TERMS])
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The parts of the text in their order; what SQLite's own tokenizer splits well stays as it is."""
+    position = 0
+    for run in _PREPARED.finditer(text):
+        if run.start() > position:
+            yield text[position : run.start()]
+        yield from _terms(run)
+        position = run.end()
+    yield text[position:]
+
+
+def _query_terms(text: str) -> Iterator[str]:
+    for piece in _pieces(text):
+        yield from "".join(char if _belongs_to_word(char) else " " for char in piece).split()
+
+
+def _belongs_to_word(char: str) -> bool:
+    """As the tokenizer of the index has it: letters, numbers and marks."""
+    return char.isalnum() or unicodedata.category(char).startswith("M")
+
+
+def _terms(run: re.Match[str]) -> Iterator[str]:
+    if run["ideographic"]:
+        return _grams(run[0], size=2)
+    return _grams(run[0], size=3) if run["unspaced"] else iter((_stem_arabic(run[0]),))
+
+
+def _grams(text: str, *, size: int) -> Iterator[str]:
+    return (text[start : start + size] for start in range(max(1, len(text) - size + 1)))
+
+
+def _stem_arabic(word: str) -> str:
+    word = _ARABIC_MARKS.sub("", word).translate(_ARABIC_LETTERS)
+    word = _ARABIC_ARTICLE.sub("", _ARABIC_AND.sub("", word))
+    for ending in _ARABIC_ENDINGS:
+        if word.endswith(ending) and len(word) >= len(ending) + _SHORTEST_STEM:
+            word = word.removesuffix(ending)
+    return word
+
+
+def _phrase(term: str) -> str:
+    """A run that is too short for a gram stands for all grams that begin with it."""
+    return f'"{term}"*' if _SHORT_RUN.fullmatch(term) else f'"{term}"'

@@ -1,0 +1,124 @@
+"""The matrix: every combination that makes sense, and a seeded sample that touches each value of each side."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import cycle
+
+from tests.no_leak.configurations import CONFIGURATIONS
+from tests.no_leak.failures import FAILURES
+from tests.no_leak.origins import ORIGINS, PASSAGES
+from tests.no_leak.surfaces import SURFACES
+
+BASE = "cloud preferred everywhere"
+ELSEWHERE = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One combination, by the names of its sides."""
+
+    configuration: str
+    failure: str
+    surface: str
+    position: str
+    origin: str
+
+    def __str__(self) -> str:
+        return " | ".join(getattr(self, side.name) for side in fields(self))
+
+
+def every_cell(configuration: str) -> list[Cell]:
+    """The cells of a configuration.
+
+    Where nothing fails and the cloud is merely preferred, every position meets every origin. Elsewhere each surface
+    meets each failure in `ELSEWHERE` cells, whose positions and origins take turns.
+    """
+    cells = []
+    for surface in SURFACES:
+        fitting = list(_fitting(configuration, surface=surface))
+        random.Random(f"{configuration} {surface}").shuffle(fitting)  # noqa: S311  (a reproducible order, nothing secret)
+        turns = cycle(fitting)
+        for failure in failures_of(configuration) if fitting else ():
+            whole = configuration == BASE and failure == "none"
+            pairs = fitting if whole else [next(turns) for _ in range(ELSEWHERE)]
+            cells += [Cell(configuration, failure, surface, position, origin) for position, origin in pairs]
+    return cells
+
+
+def sample(configuration: str, *, count: int, seed: int = 0) -> list[Cell]:
+    """Of a configuration so many cells, drawn so that each failure, surface, position and origin occurs early."""
+    cells = every_cell(configuration)
+    random.Random(f"{configuration} {seed}").shuffle(cells)  # noqa: S311  (a reproducible order, nothing secret)
+    seen: set[tuple[str, str]] = set()
+    rank = {}
+    for cell in cells:
+        sides = {(side.name, getattr(cell, side.name)) for side in fields(cell)}
+        rank[cell] = -len(sides - seen)
+        seen |= sides
+    return sorted(sorted(cells, key=rank.__getitem__)[:count])
+
+
+def failures_of(configuration: str) -> Iterator[str]:
+    """The failures that can befall a deployment; those that last come at the end."""
+    chosen = CONFIGURATIONS[configuration]
+    has = {"Redis": chosen.redis, "embedder": chosen.embedder is not None, "database": True, None: True}
+    for name, failure in FAILURES.items():
+        if has[failure.needs]:
+            yield name
+
+
+def _fitting(configuration: str, *, surface: str) -> Iterator[tuple[str, str]]:
+    """The pairs of a position and an origin that make sense on the surface."""
+    for position in SURFACES[surface].positions:
+        for origin in ORIGINS:
+            if _possible(configuration, surface=surface, origin=origin) and _fits(
+                configuration, surface=surface, position=position, origin=origin
+            ):
+                yield position, origin
+
+
+def _possible(configuration: str, *, surface: str, origin: str) -> bool:
+    chosen, way, cause = CONFIGURATIONS[configuration], SURFACES[surface], ORIGINS[origin]
+    if way.kind not in cause.kinds:
+        return False
+    if cause.needs == "document default" and "document default" not in chosen.can:
+        return False
+    if origin == "session" and not way.sessions:
+        return False
+    # Without an embedding model elsewhere nothing of these can leave, so no twin would show that the cell tests something.
+    return way.kind not in ("embed", "search", "store") or chosen.embedder is not None
+
+
+def _fits(configuration: str, *, surface: str, position: str, origin: str) -> bool:
+    place, cause = SURFACES[surface].positions[position], ORIGINS[origin]
+    if CONFIGURATIONS[configuration].embedder is not None and not _fits_far_embedder(position, origin=origin):
+        return False
+    if cause.own and position not in cause.own:
+        return False
+    if position == "history":
+        # The earlier turn goes out under its own label, so that label must be what keeps it from the cloud.
+        return origin in ("session", "detected")
+    if position in ("collection", "document filter"):
+        # These say which documents are used, which an origin in a document does itself.
+        return not origin.startswith("document") and not cause.detected
+    if cause.detected:
+        return place.read and place.sent
+    if origin.startswith("document") and position in PASSAGES:
+        return position != "title of a passage" or origin != "document form"
+    return True
+
+
+def _fits_far_embedder(position: str, *, origin: str) -> bool:
+    """A question is looked up under its own label, before a document can raise it; titles are found by their content."""
+    return position != "title of a passage" and (not origin.startswith("document") or position == "passage")
+
+
+def by_failure(cells: Sequence[Cell]) -> Iterator[tuple[str, list[Cell]]]:
+    """The cells in batches that share a failure, in the order of the failures."""
+    for failure in FAILURES:
+        batch = [cell for cell in cells if cell.failure == failure]
+        if batch:
+            yield failure, batch
