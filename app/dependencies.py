@@ -1,4 +1,7 @@
-"""What routers ask for: the services, the caller, the label stated in a header, the edge limit."""
+"""What routers ask for: the services, the caller, the label stated in a header, the edge limit.
+
+All of them are coroutines: FastAPI would hand a plain function to a thread, which costs more than the function.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,12 @@ ADMIN = Caller(key_id="admin", admin=True)
 ANYONE = Caller()
 
 
-def get_services(connection: HTTPConnection) -> Services:
+async def get_services(connection: HTTPConnection) -> Services:
     services: Services = connection.app.state.services
     return services
 
 
-def get_caller(connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]) -> Caller:
+async def get_caller(connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]) -> Caller:
     """Who asks; raises `AuthenticationError` without a valid key where one is needed."""
     return authenticate(bearer_key(connection.headers), settings=services.settings)
 
@@ -48,7 +51,7 @@ def authenticate(key: str | None, *, settings: Settings) -> Caller:
     return ANYONE
 
 
-def get_stated_label(connection: HTTPConnection) -> Label | None:
+async def get_stated_label(connection: HTTPConnection) -> Label | None:
     """The label in `x-sluice-sensitivity`; a misspelt header or value is refused, never ignored."""
     return read_stated_label(connection.headers)
 
@@ -70,7 +73,7 @@ def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozense
     return stated
 
 
-def limit_rate(connection: HTTPConnection) -> None:
+async def limit_rate(connection: HTTPConnection) -> None:
     """Count the request against its address; raises `RateLimitedError`. Either way the answer says what is left."""
     limit: EdgeLimit = connection.app.state.edge_limit
     allowance = limit.admit(connection)

@@ -40,7 +40,7 @@ class Allowance:
 class EdgeLimit:
     """A sliding window: any 60 seconds hold at most `per_minute` requests of an address; 0 is no limit.
 
-    The engine is called directly because slowapi's decorator wraps every endpoint and its middleware skips included routers.
+    The engine is called directly: slowapi's decorator wraps every endpoint, and its middleware skips included routers.
     """
 
     def __init__(self, *, per_minute: int) -> None:

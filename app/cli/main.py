@@ -56,6 +56,7 @@ def _serve(options: argparse.Namespace) -> int:
             port=settings.port,
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # whoever sits in front is the address that is counted: a header can say anything
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )

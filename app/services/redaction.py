@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from bisect import bisect_left
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from app.models import JSONValue, Label, Message, Model, Part, Prompt, TextPart, ToolCall, Tooling
 from app.services.detectors import Detectors, Kind
@@ -35,6 +36,11 @@ SHORTEST_SPELLING = 4
 SURELY_THE_SAME = 12
 # How many signs and spaces may stand between two characters of a spelling.
 WIDEST_GAP = 3
+# A value may be cut over so many texts, and is looked for so many characters to either side of a cut.
+LONGEST_CUT = 8
+SEAM = 512
+
+_WORD_END, _WORD_START = re.compile(r"[\w+/=.-]\s*\Z"), re.compile(r"\s*[\w+/=.-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,19 +164,56 @@ class Spelling:
         return all(here[1] + WIDEST_GAP >= there[0] for here, there in pairwise(self.places[first : last + 1]))
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Characters `start` to `end` of text number `text`, found to be of a kind."""
+
+    text: int
+    start: int
+    end: int
+    kind: str
+
+
 def _replace_values(prompt: Prompt, detectors: Detectors, vault: Vault) -> Prompt:
     texts = list(_texts(prompt))
-    found = [[span for span in detectors.spans(text) if span.kind not in NOT_VALUES] for text in texts]
-    places: list[list[tuple[int, int, str]]] = [
-        [(span.start, span.end, vault.placeholder(span.kind, text[span.start : span.end])) for span in spans]
-        for text, spans in zip(texts, found, strict=True)
-    ]
+    places: list[list[tuple[int, int, str]]] = [[] for _ in texts]
+    for place in (*_found_in(texts, detectors, glue="\n"), *_found_across(texts, detectors)):
+        value = texts[place.text][place.start : place.end]
+        places[place.text].append((place.start, place.end, vault.placeholder(place.kind, value)))
     for text, here in zip(texts, places, strict=True):
         spelling = Spelling.of(text)
         for letters, placeholder in vault.spellings:
             here.extend((start, end, placeholder) for start, end in spelling.occurrences(letters))
     replaced = iter([_rewrite(text, here) for text, here in zip(texts, places, strict=True)])
     return _with_texts(prompt, replaced)
+
+
+def _found_in(texts: Sequence[str], detectors: Detectors, *, glue: str) -> Iterator[_Place]:
+    """The values in texts that follow each other; one that reaches over several has a place in each."""
+    starts = list(accumulate((len(text) + len(glue) for text in texts), initial=0))
+    for span in detectors.spans(glue.join(texts)):
+        if span.kind in NOT_VALUES:
+            continue
+        for number in range(bisect_right(starts, span.start) - 1, bisect_left(starts, span.end)):
+            start, end = max(span.start - starts[number], 0), min(span.end - starts[number], len(texts[number]))
+            if start < end:
+                yield _Place(number, start, end, span.kind)
+
+
+def _found_across(texts: Sequence[str], detectors: Detectors) -> Iterator[_Place]:
+    """The values that were cut in the middle of a word or a number, which only a reader who joins the parts sees."""
+    for number in range(len(texts) - 1):
+        if not (_WORD_END.search(texts[number]) and _WORD_START.match(texts[number + 1])):
+            continue
+        group = range(number, min(number + LONGEST_CUT, len(texts)))
+        parts = [texts[each].strip()[:SEAM] for each in group]
+        parts[0] = texts[number].strip()[-SEAM:]
+        places = list(_found_in(parts, detectors, glue=""))
+        cut = {place.kind for place in places if place.text and not place.start}
+        for place in (place for place in places if place.kind in cut):
+            text = texts[number + place.text]
+            shift = len(text.rstrip()) - len(parts[0]) if not place.text else len(text) - len(text.lstrip())
+            yield _Place(number + place.text, place.start + shift, place.end + shift, place.kind)
 
 
 def _rewrite(text: str, places: Iterable[tuple[int, int, str]]) -> str:

@@ -65,6 +65,7 @@ def print_strong(detectors: Detectors, path: Path) -> None:
         print(
             f"{result.kind:<28} {result.found}/{result.valid} found, {result.false}/{result.invalid} invalid",
             note + missed,
+            sep="",
         )
     found, valid = sum(result.found for result in results), sum(result.valid for result in results)
     print(f"recall {found / valid:.3f} of {valid}\n")

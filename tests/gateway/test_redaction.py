@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.models import ToolCall
 from tests.gateway.conftest import CLOUD, LOCAL, Gateway, cloud_settings
 from tests.support.answer import Answer, Behaviour
 from tests.support.behaviours import Status
@@ -141,8 +142,6 @@ async def test_every_spelling_and_every_position_is_replaced(redacting: Gateway,
 
 async def test_values_come_back_in_the_arguments_of_tool_calls(redacting: Gateway, card: str) -> None:
     def call_tool(request: RecordedRequest) -> Behaviour | None:
-        from app.models import ToolCall
-
         found = PLACEHOLDER.search(sent_text(request))
         arguments = json.dumps({"card": found.group() if found else ""})
         return Answer(text="", tool_calls=[ToolCall("call_1", "pay", arguments)], finish="tool_calls")

@@ -113,7 +113,11 @@ def crash_on_the_word(view: View) -> Iterable[Span]:
 
 def capabilities(configuration: Configuration, *, redis: RedisServer | None) -> frozenset[str]:
     """What the suite may do to a deployment in this process."""
-    optional = {"Redis": redis is not None, "embedder": configuration.embedder is not None}
+    optional = {
+        "Redis": redis is not None,
+        "embedder": configuration.embedder is not None,
+        "local server": not configuration.remote,
+    }
     own = {"detectors", "database", "short policy"} | {name for name, there in optional.items() if there}
     return frozenset(own) | configuration.can
 

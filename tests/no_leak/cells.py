@@ -14,6 +14,7 @@ from tests.no_leak.surfaces import SURFACES
 
 BASE = "cloud preferred everywhere"
 ELSEWHERE = 2
+IMAGES = frozenset({"image URL", "image data"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,9 +63,9 @@ def sample(configuration: str, *, count: int, seed: int = 0) -> list[Cell]:
 
 
 def failures_of(configuration: str) -> Iterator[str]:
-    """The failures that can befall a deployment; those that last come at the end."""
+    """The failures that can befall a deployment; those that it remembers come at the end."""
     chosen = CONFIGURATIONS[configuration]
-    has = {"Redis": chosen.redis, "embedder": chosen.embedder is not None, "database": True, None: True}
+    has = {"Redis": chosen.redis, "embedder": chosen.embedder is not None, "database": True, "local server": not chosen.remote, None: True}
     for name, failure in FAILURES.items():
         if has[failure.needs]:
             yield name
@@ -96,6 +97,8 @@ def _fits(configuration: str, *, surface: str, position: str, origin: str) -> bo
     place, cause = SURFACES[surface].positions[position], ORIGINS[origin]
     if CONFIGURATIONS[configuration].embedder is not None and not _fits_far_embedder(position, origin=origin):
         return False
+    if CONFIGURATIONS[configuration].lossy and position in IMAGES:
+        return False
     if cause.own and position not in cause.own:
         return False
     if position == "history":
@@ -113,7 +116,7 @@ def _fits(configuration: str, *, surface: str, position: str, origin: str) -> bo
 
 def _fits_far_embedder(position: str, *, origin: str) -> bool:
     """A question is looked up under its own label, before a document can raise it; titles are found by their content."""
-    return position != "title of a passage" and (not origin.startswith("document") or position == "passage")
+    return origin.startswith("document") == (position == "passage") and position != "title of a passage"
 
 
 def by_failure(cells: Sequence[Cell]) -> Iterator[tuple[str, list[Cell]]]:

@@ -31,14 +31,15 @@ class Configuration:
     """A deployment.
 
     `settings` are those beside the ordinary ones.
-    `above` is the lowest label that no cloud model is cleared for, `model` what requests name, `times` how often each
-    is sent, `pulled` what the Ollama server lists, of which `remote` run elsewhere. `lossy`: the cloud model is asked in
-    a protocol that has no words for some fields. `catalog` is added to the catalog file.
+    `above` is the lowest label that no cloud model is cleared for, `cloud` the first cloud model, which requests name
+    if they are to be `stated`, `times` how often each is sent, `pulled` what the Ollama server lists, of which `remote`
+    run elsewhere. `lossy`: the cloud model is asked in a protocol that has no words for some fields, images among them. `catalog` is added to the catalog file.
     """
 
     settings: Settings
     above: str = "confidential"
-    model: str | None = None
+    cloud: str = CLOUD
+    stated: bool = False
     times: int = 1
     pulled: Sequence[OllamaModel] = PULLED
     remote: frozenset[str] = frozenset()
@@ -92,27 +93,29 @@ clearance = "confidential"
 
 CONFIGURATIONS: Mapping[str, Configuration] = {
     "cloud preferred everywhere": Configuration(settings=_cloud_first),
-    "several clouds": Configuration(settings=_openrouter_first),
-    "cloud model stated, reroute": Configuration(settings=_cloud_first, model=CLOUD),
+    "several clouds": Configuration(settings=_openrouter_first, cloud=OPENROUTER),
+    "cloud model stated, reroute": Configuration(settings=_cloud_first, stated=True),
     "cloud model stated, refuse": Configuration(
-        settings=_with(_cloud_first, on_denied="refuse"), model=CLOUD, answers_locally=False
+        settings=_with(_cloud_first, on_denied="refuse"), stated=True, answers_locally=False
     ),
     "cached in Redis": Configuration(settings=_cloud_first, redis=True, times=2),
     "Ollama's cloud first": Configuration(
         settings=lambda _upstreams: _everywhere(f"ollama/{OLLAMA_CLOUD}", local=("ollama/llama3",)),
         pulled=(OllamaModel(name=OLLAMA_CLOUD), *PULLED),
         remote=frozenset({OLLAMA_CLOUD}),
+        cloud=f"ollama/{OLLAMA_CLOUD}",
         lossy=True,
     ),
     "a remote model in Ollama": Configuration(
         settings=lambda _upstreams: _everywhere(f"ollama/{OLLAMA_REMOTE}", local=("ollama/llama3",)),
         pulled=(OllamaModel(name=OLLAMA_REMOTE, remote_host="https://ollama.example:443"), *PULLED),
         remote=frozenset({OLLAMA_REMOTE}),
+        cloud=f"ollama/{OLLAMA_REMOTE}",
         lossy=True,
     ),
-    "through litellm": Configuration(settings=_claude_first, lossy=True),
+    "through litellm": Configuration(settings=_claude_first, cloud=CLAUDE, lossy=True),
     "through litellm, called local": Configuration(
-        settings=_claude_first, lossy=True, catalog=CALLED_LOCAL, answers_locally=False
+        settings=_claude_first, cloud=CLAUDE, lossy=True, catalog=CALLED_LOCAL, answers_locally=False
     ),
     "cloud cleared for public": Configuration(
         settings=_with(_cloud_first, cloud_clearance="public"), above="internal", can=frozenset({"document default"})

@@ -64,7 +64,8 @@ class Draft:
             content = PASSAGE.format(thing=self.words.thing)
             self.document = {"id": self.words.name, "title": "Repairs", "content": content}
             self.upload = self.upload or Upload()
-            self.body["documents"] = {"collection": self.words.name}
+            if "query" not in self.body:
+                self.body["documents"] = {"collection": self.words.name}
         return self.document
 
 

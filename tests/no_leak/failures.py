@@ -20,7 +20,6 @@ from tests.support.behaviours import (
     Redirect,
     RemoteHost,
     ResetConnection,
-    Script,
     StallMidStream,
     Status,
 )
@@ -34,15 +33,19 @@ OWN_WORDS = frozenset(GROUNDING.split())
 
 Trouble = Callable[[Stage], AbstractAsyncContextManager[None]]
 Fault = Callable[[Answer], Behaviour]
+Play = Callable[[RecordedRequest], Behaviour | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """`needs`: what the deployment must let the suite do. `lasting`: the gateway remembers it, so it comes last."""
+    """`needs`: what the deployment must let the suite do.
+
+    `remembered`: the gateway thinks less of its models afterwards, so twins name the cloud model that they must reach.
+    """
 
     trouble: Trouble
     needs: str | None = None
-    lasting: bool = False
+    remembered: bool = False
 
 
 def echo(request: RecordedRequest) -> Answer:
@@ -50,7 +53,7 @@ def echo(request: RecordedRequest) -> Answer:
     return Answer(f"You said: {' '.join(_telling(request))}")
 
 
-def echoing(upstream: ScriptedUpstream, *, fault: Fault | None = None) -> Script:
+def echoing(upstream: ScriptedUpstream, *, fault: Fault | None = None) -> Play:
     """A script by which completions repeat what was said, after the fault has had its way with them."""
 
     def script(request: RecordedRequest) -> Behaviour | None:
@@ -74,10 +77,16 @@ async def _none(_stage: Stage) -> AsyncGenerator[None, None]:
 
 
 def _local(fault: Fault) -> Trouble:
+    """Befalls the models that run on the server, not those that it passes on."""
+
     @asynccontextmanager
     async def trouble(stage: Stage) -> AsyncGenerator[None, None]:
-        ordinary = stage.local.script
-        stage.local.script = echoing(stage.local, fault=fault)
+        ordinary, failing = echoing(stage.local), echoing(stage.local, fault=fault)
+
+        def script(request: RecordedRequest) -> Behaviour | None:
+            return (ordinary if stage.is_remote(request) else failing)(request)
+
+        stage.local.script = script
         yield
         stage.local.script = ordinary
 
@@ -154,7 +163,7 @@ async def _database_locked(stage: Stage) -> AsyncGenerator[None, None]:
 
 FAILURES: Mapping[str, Failure] = {
     "none": Failure(trouble=_none),
-    "local down": Failure(trouble=_local_down),
+    "local down": Failure(trouble=_local_down, needs="local server"),
     "local reset": Failure(trouble=_local(lambda _answer: ResetConnection())),
     "local 503": Failure(trouble=_local(lambda answer: Status(503, message=answer.text))),
     "local silent": Failure(trouble=_local(lambda _answer: NoResponse())),
@@ -164,14 +173,14 @@ FAILURES: Mapping[str, Failure] = {
     "local HTML": Failure(trouble=_local(lambda answer: HtmlWith200(answer.text))),
     "local error in mid-stream": Failure(trouble=_local(lambda answer: ErrorMidStream(message=answer.text, of=answer))),
     "local redirect": Failure(trouble=_local_redirects),
-    "cloud 503": Failure(trouble=_cloud(lambda answer: Status(503, message=answer.text))),
-    "cloud 400": Failure(trouble=_cloud(lambda answer: Status(400, message=answer.text))),
-    "cloud reset": Failure(trouble=_cloud(lambda _answer: ResetConnection())),
-    "cloud cut": Failure(trouble=_cloud(lambda answer: CutMidStream(of=answer))),
     "Redis down": Failure(trouble=_redis_down, needs="Redis"),
     "Redis paused": Failure(trouble=_redis_paused, needs="Redis"),
     "database locked": Failure(trouble=_database_locked, needs="database"),
     "embedder down": Failure(trouble=_embedder_fails, needs="embedder"),
+    "cloud 503": Failure(trouble=_cloud(lambda answer: Status(503, message=answer.text)), remembered=True),
+    "cloud 400": Failure(trouble=_cloud(lambda answer: Status(400, message=answer.text)), remembered=True),
+    "cloud reset": Failure(trouble=_cloud(lambda _answer: ResetConnection()), remembered=True),
+    "cloud cut": Failure(trouble=_cloud(lambda answer: CutMidStream(of=answer)), remembered=True),
     # The gateway takes the models for remote ones from then on.
-    "local answers from elsewhere": Failure(trouble=_local(lambda answer: RemoteHost(answer)), lasting=True),
+    "local answers from elsewhere": Failure(trouble=_local(lambda answer: RemoteHost(answer)), remembered=True),
 }

@@ -71,11 +71,13 @@ def _run(cell: Cell, configuration: Configuration, *, twin: bool) -> Run:
     label = LABEL_OF_TWINS if twin else configuration.above
     if cell.position in ("passage", "title of a passage") and not cell.origin.startswith("document"):
         draft.add_document()["sensitivity"] = LABEL_OF_TWINS
+    if surface.kind == "search":
+        draft.add_document()["sensitivity"] = LABEL_OF_TWINS
     if surface.kind == "store" and origin.detected or cell.origin in ("header", "detector crash"):
         _state_document(draft)
     origin.apply(draft, label)
-    if configuration.model and surface.kind in ("chat", "explain"):
-        draft.body["model"] = configuration.model
+    if surface.kind in ("chat", "explain") and (configuration.stated or twin and FAILURES[cell.failure].remembered):
+        draft.body["model"] = configuration.cloud
     return Run(cell=cell, draft=draft, label=label)
 
 

@@ -98,6 +98,10 @@ class Stage:
 
     # Where canaries must not be
 
+    def is_remote(self, request: RecordedRequest) -> bool:
+        """Whether the request asks for a model of the local server that runs elsewhere."""
+        return request.method == "POST" and orjson.loads(request.body or b"{}").get("model") in self.remote
+
     def forget(self) -> None:
         """Drop what the models were sent so far, and the errors."""
         for upstream in (*self.cloud.values(), self.local):
@@ -108,7 +112,7 @@ class Stage:
         """Every byte that went to a cloud model."""
         places = {name: upstream.received for name, upstream in self.cloud.items()}
         places["remote models of Ollama"] = b"\n".join(
-            _bytes_of(request) for request in self.local.requests if self._is_remote(request)
+            _bytes_of(request) for request in self.local.requests if self.is_remote(request)
         )
         return places
 
@@ -117,9 +121,6 @@ class Stage:
         async with self.client.get("/metrics") as response:
             metrics = await response.read()
         return {"logs": self.logs(), "metrics": metrics, "errors": bytes(self.errors)}
-
-    def _is_remote(self, request: RecordedRequest) -> bool:
-        return request.method == "POST" and orjson.loads(request.body or b"{}").get("model") in self.remote
 
 
 def lock_database(path: Path) -> sqlite3.Connection:

@@ -264,6 +264,12 @@ def _native(draft: Draft) -> dict[str, Any]:
     return {"message": draft.question}
 
 
+def _frame(draft: Draft) -> dict[str, Any]:
+    """A socket's session is there already, so that a public turn in it needs nothing written before it is sent."""
+    draft.begin_session()
+    return {**draft.body, **_native(draft)}
+
+
 def _with_messages(draft: Draft) -> dict[str, Any]:
     return {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": draft.question}]}
 
@@ -300,7 +306,7 @@ SURFACES: Mapping[str, Surface] = {
     "openai stream": Surface(
         path="/v1/chat/completions", kind="chat", outline=_streamed, positions=OPENAI
     ),
-    "socket": Surface(path="/websockets/chat/{session}", kind="chat", outline=_native, positions=NATIVE, socket=True),
+    "socket": Surface(path="/websockets/chat/{session}", kind="chat", outline=_frame, positions=NATIVE, socket=True),
     "stateless socket": Surface(
         path="/websockets/openrouter", kind="chat", outline=_with_messages, positions=MESSAGES, socket=True, sessions=False
     ),

@@ -361,14 +361,27 @@ async def test_local_is_a_model_that_runs_here(client: AsyncOpenAI) -> None:
     assert (await client.chat.completions.create(model="local", messages=PROMPT)).model == LOCAL
 
 
-async def test_a_header_that_is_not_known_or_not_readable_is_refused(client: AsyncOpenAI) -> None:
-    for header, value in {
-        "x-sluice-sensitivty": "public",
-        "x-sluice-sensitivity": "secret",
-        "x-sluice-cache": "maybe",
-    }.items():
-        with pytest.raises(openai.BadRequestError):
-            await client.chat.completions.create(model="auto", messages=PROMPT, extra_headers={header: value})
+async def test_a_header_that_is_not_known_or_not_readable_is_refused_by_its_name(
+    gateway: Gateway, subtests: pytest.Subtests
+) -> None:
+    refused: list[tuple[list[tuple[str, str]], str]] = [
+        ([("x-sluice-sensitivty", "public")], "header"),
+        ([("x-sluice-sensitivity", "secret")], "x-sluice-sensitivity"),
+        ([("x-sluice-cache", "maybe")], "x-sluice-cache"),
+        ([("x-sluice-documents", '{"collectoin": "a"}')], "x-sluice-documents"),
+        ([("x-sluice-session-id", "")], "x-sluice-session-id"),
+        ([("x-sluice-session-id", "s1"), ("x-sluice-session-id", "s2")], "x-sluice-session-id"),
+    ]
+    for headers, param in refused:
+        with subtests.test(param, headers=headers):
+            status, answer = await gateway.post("/v1/chat/completions", GOOD, headers=headers)
+            assert (status, answer["error"]["param"]) == (400, param)
+
+
+async def test_of_a_label_given_twice_the_stricter_one_holds(gateway: Gateway) -> None:
+    headers = [("x-sluice-sensitivity", "confidential"), ("x-sluice-sensitivity", "public")]
+    _, answer = await gateway.post("/v1/chat/completions", GOOD, headers=headers)
+    assert answer["sluice"]["sensitivity"] == "confidential"
 
 
 async def test_a_repeat_comes_from_the_cache_unless_a_header_says_otherwise(
@@ -419,6 +432,25 @@ async def test_a_stream_carries_its_citations_and_its_route(client: AsyncOpenAI,
     assert [(note["type"], note["filename"]) for note in annotations] == [("file_citation", "Zugspitze")]
     assert chunks[-1]["sluice"]["citations"][0]["document_id"] == "d1"
     assert chunks[-1]["sluice"]["route"]["label"] == "public"
+
+
+async def test_every_kind_of_message_reaches_the_model(client: AsyncOpenAI, gateway: Gateway) -> None:
+    text = {"type": "text", "text": "Oslo"}
+    messages: Any = [
+        {"role": "developer", "content": [text], "name": "rules"},
+        {"role": "user", "content": [text], "name": "anna"},
+        {"role": "assistant", "content": [text, {"type": "refusal", "refusal": "No more."}]},
+        {"role": "assistant", "content": None, "refusal": "I cannot say."},
+        {"role": "user", "content": "Why?"},
+    ]
+    await client.chat.completions.create(model=CLOUD, messages=messages)
+    assert gateway.cloud.completions[0].json["messages"] == [
+        {"role": "system", "content": "Oslo", "name": "rules"},
+        {"role": "user", "content": "Oslo", "name": "anna"},
+        {"role": "assistant", "content": [text, {"type": "text", "text": "No more."}]},
+        {"role": "assistant", "content": "I cannot say."},
+        {"role": "user", "content": "Why?"},
+    ]
 
 
 async def test_an_answer_sent_back_as_it_came_is_accepted(client: AsyncOpenAI, gateway: Gateway) -> None:

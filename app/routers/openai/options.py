@@ -48,7 +48,7 @@ CACHE: TypeAdapter[bool | CacheBody] = TypeAdapter(bool | CacheBody)
 SESSION: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def read_options(connection: HTTPConnection) -> HeaderOptions:
+async def read_options(connection: HTTPConnection) -> HeaderOptions:
     """The options in the headers: `documents` and `cache` in JSON, as the body has them, `session_id` as it is.
 
     Raises `InvalidRequestError` for a header that is not known, is given twice or cannot be read.
@@ -59,7 +59,7 @@ def read_options(connection: HTTPConnection) -> HeaderOptions:
         sensitivity=read_stated_label(headers, also_known=OPTION_HEADERS),
         documents=_json(DOCUMENTS, documents, name=DOCUMENTS_HEADER),
         cache=_json(CACHE, cache, name=CACHE_HEADER),
-        session_id=session_id and _read(SESSION, session_id, name=SESSION_HEADER),
+        session_id=None if session_id is None else _read(SESSION, session_id, name=SESSION_HEADER),
     )
 
 

@@ -47,7 +47,7 @@ def create_router(*, limits: SocketLimits) -> APIRouter:
     @router.websocket("/openrouter")
     async def openrouter(websocket: WebSocket) -> None:
         """Messages that stand for themselves; a model's name means OpenRouter's model where there is one."""
-        services = get_services(websocket)
+        services = await get_services(websocket)
 
         def prepare(frame: MessageFrame, stated: Label | None) -> ChatRequest:
             request = frame.to_request(stream=True, stated=stated)
@@ -65,10 +65,10 @@ async def _serve(
     websocket: WebSocket, *, frame: type[MessageFrame], prepare: Prepare, session_id: str | None, limits: SocketLimits
 ) -> None:
     """Refuse the handshake with the HTTP status that the error has, or accept it and converse."""
-    services = get_services(websocket)
+    services = await get_services(websocket)
     try:
-        limit_rate(websocket)
-        stated = get_stated_label(websocket)
+        await limit_rate(websocket)
+        stated = await get_stated_label(websocket)
         caller = _first_caller(websocket, services=services)
         _check_session_id(session_id)
     except SluiceError as error:

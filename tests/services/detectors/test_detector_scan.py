@@ -119,6 +119,12 @@ async def test_failing_detector_makes_the_request_confidential_and_its_text_stay
     assert await broken.scan(fields("Hello.")) == expected
 
 
+def test_text_full_of_findings_is_read_until_nothing_can_raise_its_label(detectors: Detectors) -> None:
+    (finding,) = detectors.scan_now(fields(f"{CARD}\n\n" * 20_000))
+    assert finding.label is Label.CONFIDENTIAL
+    assert 1_000 < finding.count < 20_000
+
+
 def test_policy_cannot_lower_what_was_not_inspected() -> None:
     policy = DetectionPolicy(labels={"uninspected": Label.PUBLIC}, max_characters=1)
     (finding,) = Detectors(policy).scan_now(fields("Hello."))
