@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
@@ -160,6 +161,13 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL of the record: `DATABASE_URL`, or SQLite in the data directory."""
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'sluice.db'}"
+
+    @cached_property
+    def stores(self) -> dict[str, str]:
+        """The URLs of the stores that are servers, by the name of their setting."""
+        redis_url = self.redis_url.get_secret_value() if self.redis_url else None
+        urls = {"DATABASE_URL": self.database_url, "CHROMA_URL": self.chroma_url, "REDIS_URL": redis_url}
+        return {setting: url for setting, url in urls.items() if url is not None and urlsplit(url).hostname}
 
     @cached_property
     def preferences(self) -> dict[str, tuple[str, ...]]:

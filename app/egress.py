@@ -20,6 +20,7 @@ import aiohttp
 from aiohttp import hdrs
 
 from app.errors import (
+    ConfigurationError,
     NotClearedError,
     UpstreamBrokenError,
     UpstreamError,
@@ -228,13 +229,19 @@ class Egress:
 
     async def locate(self, url: str) -> Locality:
         """Local if every address that the URL's host has now is local. What cannot be looked up is cloud."""
-        host = urlsplit(url).hostname or ""
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except OSError:
-            return Locality.CLOUD
-        local = bool(found) and all(str(address[0]) in self._networks for *_, address in found)
-        return Locality.LOCAL if local else Locality.CLOUD
+        found = await _addresses(url)
+        return Locality.LOCAL if found and all(address in self._networks for address in found) else Locality.CLOUD
+
+    async def refuse_foreign(self, url: str, *, setting: str) -> None:
+        """Raise `ConfigurationError` if a store, which takes text or what tells of it, is at an address not ours.
+
+        A name that has no address now cannot be reached under it either; its store is away, not elsewhere.
+        """
+        if any(address not in self._networks for address in await _addresses(url)):
+            raise ConfigurationError(
+                f"{setting} leads to an address outside loopback and the private ranges. If it is yours, "
+                "list it in LOCAL_ADDRESSES."
+            )
 
     async def close(self) -> None:
         await self._local.close()
@@ -250,6 +257,16 @@ class Egress:
     def _check(self, dispatch: Dispatch[object], *, clearance: Label) -> None:
         if not dispatch.label <= clearance:
             raise NotClearedError(model=dispatch.model.id)
+
+
+async def _addresses(url: str) -> list[str]:
+    """The addresses that the URL's host has now; none if it cannot be looked up."""
+    host = urlsplit(url).hostname or ""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [str(address[0]) for *_, address in found]
 
 
 def _session(connector: aiohttp.BaseConnector, *, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:

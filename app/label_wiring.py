@@ -17,14 +17,13 @@ from app.services.echoes import Echoes
 from app.services.labels import Labeller
 from app.services.policy import PolicyFile
 from app.services.redaction import Redactor
-from app.stores.audit_files import AuditFiles
+from app.stores.audit_files import AUDIT_FOLDER, AuditFiles
 
 # How often to look whether the policy file has changed, whether another process has remembered something, and whether
 # answers have run out.
 POLICY_SECONDS = 1.0
 ECHO_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
-AUDIT_FOLDER = "audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,8 @@ async def _open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines
     secret = _prepare_data_dir(settings)
     egress = _open_egress(settings)
     stack.push_async_callback(egress.close)
+    for setting, url in settings.stores.items():
+        await egress.refuse_foreign(url, setting=setting)
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
     index, embedder = await asyncio.gather(_open_index(settings), _open_embedder(settings, egress=egress))

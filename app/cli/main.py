@@ -10,11 +10,14 @@ from collections.abc import Sequence
 import uvicorn
 from pydantic import ValidationError
 
+from app.cli import audit, policy
 from app.config import Settings
 from app.errors import ConfigurationError
 
 DESCRIPTION = "Sluice: one gateway in front of cloud and local models. Settings come from the environment and .env."
-DRAIN_SECONDS = 30
+# Compose and Kubernetes wait 30 seconds before they kill; the rest is for closing the stores.
+DRAIN_SECONDS = 25
+LARGEST_FRAME = 4 * 1024 * 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="the address to listen on (HOST)")
     serve.add_argument("--port", type=int, help="the port to listen on; 0 takes a free one (PORT)")
     serve.set_defaults(command=_serve)
+    audit.add_to(commands)
+    policy.add_to(commands)
     return parser
 
 
@@ -56,6 +61,7 @@ def _serve(options: argparse.Namespace) -> int:
             port=settings.port,
             log_config=None,
             access_log=False,
+            ws_max_size=LARGEST_FRAME,
             proxy_headers=False,  # whoever sits in front is the address that is counted: a header can say anything
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -19,6 +19,8 @@ from app.protocols import Clock
 
 logger = logging.getLogger(__name__)
 
+# Under DATA_DIR.
+AUDIT_FOLDER = "audit"
 LARGEST_FILE = 16 * 1024 * 1024
 FILES_KEPT = 64
 # Lines are gathered for so long, in seconds; a process that is killed loses no more than these.

@@ -10,6 +10,7 @@ import pytest
 
 from app.config import Settings
 from app.errors import ConfigurationError
+from app.wiring import open_services
 from tests.gateway.conftest import CLOUD, Gateway, cloud_settings
 from tests.support.ports import HOST, free_port
 from tests.support.redis import RedisServer
@@ -144,6 +145,24 @@ async def test_with_a_key_required_a_wrong_and_a_missing_one_are_refused_alike(t
 def test_unsafe_settings_are_refused_at_the_start(tmp_path: Path, unsafe: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         isolated_settings(tmp_path, **unsafe)
+
+
+@pytest.mark.parametrize("setting", ["redis_url", "chroma_url", "database_url"])
+async def test_a_store_outside_the_own_network_is_refused_unless_it_is_vouched_for(
+    tmp_path: Path, setting: str
+) -> None:
+    scheme = {"redis_url": "redis", "chroma_url": "http", "database_url": "postgresql+asyncpg"}[setting]
+    with pytest.raises(ConfigurationError, match=setting.upper()):
+        async with open_services(isolated_settings(tmp_path, **{setting: f"{scheme}://203.0.113.7:1"})):
+            pass
+
+
+async def test_a_store_that_is_vouched_for_is_not_refused(tmp_path: Path) -> None:
+    settings = isolated_settings(
+        tmp_path, vector_store="memory", redis_url="redis://203.0.113.7:1", local_addresses=("203.0.113.0/24",)
+    )
+    async with open_services(settings) as services:
+        assert services.settings.stores
 
 
 def test_another_address_is_allowed_with_a_key_or_an_explicit_word(tmp_path: Path) -> None:

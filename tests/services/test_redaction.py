@@ -77,9 +77,9 @@ async def test_all_spellings_of_a_value_share_a_placeholder_also_where_no_detect
 
 
 async def test_words_that_only_contain_the_letters_of_a_short_value_stay(redact: Redaction) -> None:
-    outgoing = await redact(prompt_of("password: Tr0ub4d.", "- whoever tr0ub4dy and str0ub4d, stays."))
+    outgoing = await redact(prompt_of("Whoever tr0ub4dy and str0ub4d, stays.", "password: Tr0ub4d"))
     assert outgoing.redacted is not None
-    assert outgoing.redacted.prompt.messages[1].text == "- whoever tr0ub4dy and str0ub4d, stays."
+    assert outgoing.redacted.prompt.messages[0].text == "Whoever tr0ub4dy and str0ub4d, stays."
 
 
 async def test_arguments_and_schemas_stay_valid_json(redact: Redaction) -> None:
