@@ -1,4 +1,4 @@
-"""What every request passes before a router sees it: an id, one spelling of its path, and the guard of an open service."""
+"""What every request passes before a router sees it: an id, one spelling of its path, the guard of an open service."""
 
 from __future__ import annotations
 

@@ -218,7 +218,10 @@ class DocumentStore(Protocol):
     async def matching_chunks(
         self, *, tenant: str, collection: str, clearance: Label, filter: Mapping[str, Mapping[str, JSONValue]]
     ) -> list[str]:
-        """Chunk ids of live versions whose metadata satisfies the filter; raises `InvalidRequestError` if it is malformed."""
+        """Chunk ids of live versions whose metadata satisfies the filter.
+
+        Raises `InvalidRequestError` if it is malformed.
+        """
         ...
 
     async def passages(self, chunk_ids: Mapping[str, float], *, tenant: str, clearance: Label) -> list[Passage]:

@@ -20,7 +20,7 @@ from app.egress import Egress, LocalNetworks
 from app.errors import ConfigurationError
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import OPENAI_URL, Models, build_models
-from app.protocols import CacheStore, DocumentStore, EmbeddingModel, SessionStore, VectorIndex
+from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
 from app.providers.ollama.embedding import OllamaEmbedding
 from app.providers.openai_compatible.embedding import OpenAIEmbedding
 from app.services.cache import AnswerCache
@@ -49,8 +49,8 @@ VERSION = "0.1.0"
 BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
 REFRESH_SECONDS = 15.0
 
-# The cosine from which a passage is taken to bear on a question. With the embedded model 95 % of XQuAD's questions reach
-# it on their own paragraphs, and 3 to 5 % of questions from another field do (Cranfield on XQuAD and the reverse).
+# The cosine from which a passage is taken to bear on a question. With the embedded model 95 % of XQuAD's questions
+# reach it on their own paragraphs, and 3 to 5 % of those from another field do (Cranfield on XQuAD and the reverse).
 RELEVANCE_FLOOR = 0.35
 
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.

@@ -32,7 +32,7 @@ class OnDemand:
             await self._loading.result().close()
 
     async def _loaded(self) -> ChatProvider:
-        """The provider; callers that come while it loads wait for the same load, and one that leaves does not end it."""
+        """The provider; callers that come while it loads wait for the same load; one that leaves does not end it."""
         if self._loading is None or (self._loading.done() and self._loading.exception()):
             self._loading = asyncio.create_task(asyncio.to_thread(self._load))
         return await asyncio.shield(self._loading)

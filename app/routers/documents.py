@@ -32,7 +32,7 @@ class DocumentBody(Strict):
     id: Name | None = None
     title: Annotated[str, Field(max_length=1000)] | None = None
     content: Annotated[str, Field(min_length=1)]
-    metadata: Metadata = {}
+    metadata: Annotated[Metadata, Field(default_factory=dict)]
     sensitivity: LabelWord | None = None
 
 
@@ -42,7 +42,7 @@ class DocumentsBody(Strict):
     documents: Annotated[list[DocumentBody], Field(min_length=1, max_length=10_000)]
     collection: Name = "default"
     sensitivity: LabelWord | None = None
-    metadata: Metadata = {}
+    metadata: Annotated[Metadata, Field(default_factory=dict)]
 
 
 class FormDefaults(Strict):
@@ -50,7 +50,7 @@ class FormDefaults(Strict):
 
     collection: Name = "default"
     sensitivity: LabelWord | None = None
-    metadata: Metadata = {}
+    metadata: Annotated[Metadata, Field(default_factory=dict)]
 
 
 def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:

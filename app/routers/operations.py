@@ -7,9 +7,9 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
-from app.dependencies import CallerDep, ServicesDep
+from app.dependencies import ServicesDep, get_caller
 from app.errors import SluiceError
 from app.models import Model
 from app.routers.replies import json_response
@@ -56,9 +56,14 @@ async def metrics(services: ServicesDep) -> Response:
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/models", response_class=Response)
-@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False)
-async def models(services: ServicesDep, caller: CallerDep, *, vision: bool = False, free: bool = False) -> Response:
+@router.get("/models", response_class=Response, dependencies=[Depends(get_caller)])
+@router.get(
+    "/chat/metadata/available_models",
+    response_class=Response,
+    include_in_schema=False,
+    dependencies=[Depends(get_caller)],
+)
+async def models(services: ServicesDep, *, vision: bool = False, free: bool = False) -> Response:
     """The models there are; `?vision=true` those that see, `?free=true` those that cost nothing."""
     view = services.catalog.view
     found = [
@@ -74,7 +79,7 @@ def _is_free(model: Model) -> bool:
 
 
 def _model_reply(model: Model, *, view: CatalogView) -> dict[str, Any]:
-    """Prices are US dollars for a token. An open breaker sends a model to the end of every plan, but refuses nothing."""
+    """Prices are US dollars for a token. An open breaker sends a model to the end of every plan, refusing nothing."""
     price = {"prompt": model.price.prompt, "completion": model.price.completion} if model.price else None
     return {
         "id": model.id,

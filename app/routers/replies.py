@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import orjson
@@ -64,7 +65,7 @@ def error_response(error: SluiceError, *, path: str = "") -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-    elif error.status == 503:
+    elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"
     return json_response(error_body(error), status=status, headers=headers)
 
@@ -98,7 +99,7 @@ class WholeReply(Response):
 
 
 class StreamReply(Response):
-    """A server-sent event stream. Nothing is sent before the first event or heartbeat: until then errors keep their status."""
+    """A server-sent event stream. Nothing is sent before the first event or heartbeat, so errors keep their status."""
 
     def __init__(self, events: Events, *, surface: Surface, heartbeat: float = HEARTBEAT_SECONDS) -> None:
         self._events = events
@@ -122,7 +123,7 @@ class StreamReply(Response):
             await stream.write(self._surface.end(), last=True)
         except SluiceError as error:
             await self._fail(error, stream, scope, receive)
-        except Exception as error:  # the edge of the service: a stream that has begun cannot become a 500
+        except Exception as error:  # noqa: BLE001  (the edge of the service: a stream that has begun cannot become a 500)
             logger.error("stream failed", extra={"error_type": type(error).__name__})
             await self._fail(SluiceError(), stream, scope, receive)
 

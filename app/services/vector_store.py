@@ -11,7 +11,7 @@ from app.protocols import VectorIndex, Vectors
 
 def space_name(*, tenant: str, collection: str, label: Label, fingerprint: str) -> str:
     """A name of 51 letters and digits at most: the digest keeps any two spaces apart whatever their names hold."""
-    digest = hashlib.sha256("\0".join((tenant, collection, fingerprint)).encode()).hexdigest()
+    digest = hashlib.sha256(f"{tenant}\0{collection}\0{fingerprint}".encode()).hexdigest()
     return f"s{digest[:36]}-{label.word}"
 
 

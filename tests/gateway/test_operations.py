@@ -152,9 +152,9 @@ async def test_a_store_outside_the_own_network_is_refused_unless_it_is_vouched_f
     tmp_path: Path, setting: str
 ) -> None:
     scheme = {"redis_url": "redis", "chroma_url": "http", "database_url": "postgresql+asyncpg"}[setting]
+    services = open_services(isolated_settings(tmp_path, **{setting: f"{scheme}://203.0.113.7:1"}))
     with pytest.raises(ConfigurationError, match=setting.upper()):
-        async with open_services(isolated_settings(tmp_path, **{setting: f"{scheme}://203.0.113.7:1"})):
-            pass
+        await services.__aenter__()
 
 
 async def test_a_store_that_is_vouched_for_is_not_refused(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ BUSY_SECONDS = 0.2
 TIMEOUTS = {
     "timeout_connect": 1.0,
     "timeout_first_token": 5.0,
-    "timeout_first_token_local": 1.5,
-    "timeout_between_tokens": 1.0,
+    "timeout_first_token_local": 1.0,
+    "timeout_between_tokens": 0.7,
     "timeout_total": 20.0,
 }
 

@@ -14,6 +14,7 @@ from tests.no_leak.surfaces import SURFACES
 
 BASE = "cloud preferred everywhere"
 ELSEWHERE = 2
+THIRDS = 3
 IMAGES = frozenset({"image URL", "image data"})
 
 
@@ -50,8 +51,13 @@ def every_cell(configuration: str) -> list[Cell]:
 
 
 def sample(configuration: str, *, count: int, seed: int = 0) -> list[Cell]:
-    """Of a configuration so many cells, drawn so that each failure, surface, position and origin occurs early."""
-    cells = every_cell(configuration)
+    """Of a configuration so many cells, drawn so that each surface, position and origin occurs early.
+
+    Of the failures every third is in it: the configurations take turns, because each failure costs a wait.
+    """
+    turn = list(CONFIGURATIONS).index(configuration) % THIRDS
+    chosen = {"none", *list(failures_of(configuration))[turn::THIRDS]}
+    cells = [cell for cell in every_cell(configuration) if cell.failure in chosen]
     random.Random(f"{configuration} {seed}").shuffle(cells)  # noqa: S311  (a reproducible order, nothing secret)
     seen: set[tuple[str, str]] = set()
     rank = {}
@@ -95,9 +101,10 @@ def _possible(configuration: str, *, surface: str, origin: str) -> bool:
 
 def _fits(configuration: str, *, surface: str, position: str, origin: str) -> bool:
     place, cause = SURFACES[surface].positions[position], ORIGINS[origin]
-    if CONFIGURATIONS[configuration].embedder is not None and not _fits_far_embedder(position, origin=origin):
-        return False
-    if CONFIGURATIONS[configuration].lossy and position in IMAGES:
+    chosen = CONFIGURATIONS[configuration]
+    if position in IMAGES and (chosen.lossy or chosen.above == "internal"):
+        return False  # no twin could be sent: there are no words for an image there, or images count as internal
+    if chosen.embedder is not None and not _fits_far_embedder(position, origin=origin):
         return False
     if cause.own and position not in cause.own:
         return False
