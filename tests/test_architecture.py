@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "app").rglob("*.py"))
 HTTP_CLIENTS = ("aiohttp", "httpx", "http.client", "requests", "urllib.request", "urllib3")
 LONGEST_MODULE = 350
-ONE_PAGE = {"app/models.py"}  # the nouns stand together on purpose, however many they are
+# The nouns stand together on purpose, however many they are, and so do the seams.
+ONE_PAGE = {"app/models.py", "app/protocols.py"}
 LONGEST_FUNCTION = 40
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -82,7 +83,7 @@ def test_http_clients_are_imported_in_the_egress_only(package: str) -> None:
 
 
 def test_no_module_is_too_long_to_read_in_one_sitting() -> None:
-    """A module stays within 350 lines, the page of nouns apart."""
+    """A module stays within 350 lines, the page of nouns and that of seams apart."""
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE and name not in ONE_PAGE} == {}
 

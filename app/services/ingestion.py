@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +23,7 @@ from app.models import (
     Chunk,
     Dispatch,
     DocumentKey,
+    DocumentStatus,
     DocumentVersion,
     Job,
     JobKind,
@@ -28,19 +31,21 @@ from app.models import (
     Label,
     NewDocument,
 )
-from app.protocols import Clock, DocumentStore, EmbeddingModel, VectorIndex
+from app.protocols import ChunkText, Clock, DocumentStore, EmbeddingModel, VectorIndex
 from app.services.audit import Audit
 from app.services.chunking import chunk
 from app.services.echoes import Echoes
 from app.services.labels import Labeller, Reading
 from app.services.loaders import LoadError, ParsedDocument, Sandbox, sniff
-from app.services.vector_store import space_name
+from app.services.vector_store import Spaces
 from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
 CHUNK_TOKENS = 200
 OVERLAP_TOKENS = 30
+# What MiniLM's window of 256 tokens leaves for title and headings beside a chunk and the two tokens of the frame.
+CONTEXT_TOKENS = 50
 EMBEDDING_BATCH = 32
 LEASE_SECONDS = 120.0
 RETRY_SECONDS = (1, 5, 30, 120, 600)
@@ -96,6 +101,7 @@ class Ingestion:
         self._default_label = default_label
         self._metrics = metrics
         self._clock = clock
+        self._spaces = Spaces(embedder)
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
 
@@ -137,11 +143,15 @@ class Ingestion:
                     job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)
                 ) is not None:
                     await self._handle(job)
-                    async with self._progress:
-                        self._progress.notify_all()
+                    await self._tell()
             except UnavailableError as error:
                 logger.warning("jobs wait", extra={"code": error.code})
             await self._rest()
+
+    async def _tell(self) -> None:
+        """Wake those who wait for progress."""
+        async with self._progress:
+            self._progress.notify_all()
 
     async def _rest(self) -> None:
         """Until there is news, or for a while: a retry may have come due, or another process may have left a job."""
@@ -169,6 +179,13 @@ class Ingestion:
             await self._try_later(job, code="internal")
 
     async def _index_version(self, job: Job) -> None:
+        async with self._heartbeat(job.version.id):
+            if job.version.status is DocumentStatus.INDEXED:
+                await self._embed_again(job)
+            else:
+                await self._index_content(job)
+
+    async def _index_content(self, job: Job) -> None:
         version = job.version
         await self._documents.report(version.id, stage="parsing", done=0, total=0)
         parsed = await self._parse(version)
@@ -176,6 +193,7 @@ class Ingestion:
         label = max(version.label, reading.label)
         await self._documents.report(version.id, stage="chunking", done=0, total=0)
         chunks = await asyncio.to_thread(self._cut, parsed)
+        space = self._spaces.of(version.key, label=label)
         await self._documents.save_chunks(
             version.id,
             text=parsed.text,
@@ -183,19 +201,42 @@ class Ingestion:
             label=label,
             warnings=parsed.warnings,
             chunks=chunks,
+            space=space,
         )
         texts = (parsed.text, *(chunk.text for chunk in chunks))
         await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant)
-        space = self._space(version, label=label)
         await self._embed(version, label=label, space=space, total=len(chunks))
         await self._documents.publish(job, space=space)
         digest = await asyncio.to_thread(self._audit.digest, parsed.text)
         self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
 
+    async def _embed_again(self, job: Job) -> None:
+        """Make the vectors of a live version anew: they are gone, or another embedding model made them."""
+        version = job.version
+        space = self._spaces.of(version.key, label=version.label)
+        await self._embed(version, label=version.label, space=space, total=version.chunks)
+        await self._documents.publish(job, space=space)
+
+    @asynccontextmanager
+    async def _heartbeat(self, version: str) -> AsyncIterator[None]:
+        """Renew the job's lease while it is worked on: reading a large file reports nothing for minutes."""
+        beating = asyncio.create_task(self._renew(version))
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.wait({beating})
+
+    async def _renew(self, version: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            with contextlib.suppress(UnavailableError):  # the next beat comes before the lease is over
+                await self._documents.renew_lease(version)
+
     async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
         """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
         return await self._labeller.read_text(
-            f"{version.title or ''}\n{parsed.text}", where="content", tenant=version.key.tenant, besides=version.key
+            f"{version.title or parsed.title or ''}\n{parsed.text}", where="content", tenant=version.key.tenant, besides=version.key
         )
 
     async def _parse(self, version: DocumentVersion) -> ParsedDocument:
@@ -212,27 +253,28 @@ class Ingestion:
             )
         )
 
-    async def _embed(self, version: DocumentVersion, *, label: Label, space: str, total: int) -> None:
+    async def _embed(self, version: DocumentVersion, *, label: Label, space: str | None, total: int) -> None:
         """Embed and index the chunks in batches, then make sure that the index finds the first one again."""
+        if space is None:
+            return
         for start in range(0, total, EMBEDDING_BATCH):
             rows = await self._documents.chunk_texts(version.id, start=start, limit=EMBEDDING_BATCH)
-            ids, texts = [row[0] for row in rows], [row[1] for row in rows]
+            ids, texts = [row.id for row in rows], [self._embedded_text(row) for row in rows]
             vectors = await self._embedder.embed(Dispatch(texts, label, self._embedder.model), bulk=True)
             await self._index.upsert(space, ids=ids, vectors=vectors)
             await self._documents.report(version.id, stage="embedding", done=start + len(rows), total=total)
+            await self._tell()
             if start == 0:
                 probe = ids[0], vectors[0]
         found = await self._index.query(space, vector=probe[1], limit=1, within=[probe[0]])
         if not found:
             raise IndexIncompleteError
 
-    def _space(self, version: DocumentVersion, *, label: Label) -> str:
-        return space_name(
-            tenant=version.key.tenant,
-            collection=version.key.collection,
-            label=label,
-            fingerprint=self._embedder.fingerprint,
-        )
+    def _embedded_text(self, chunk: ChunkText) -> str:
+        """The chunk under as much of its title and headings as the embedding model's window has room for."""
+        ends = [end for _, end in self._embedder.token_offsets(chunk.context)]
+        kept = chunk.context if len(ends) <= CONTEXT_TOKENS else chunk.context[: ends[CONTEXT_TOKENS - 1]]
+        return f"{kept}\n{chunk.text}" if kept else chunk.text
 
     async def _erase(self, job: Job) -> None:
         space, chunk_ids = await self._documents.removable(job.version.id)

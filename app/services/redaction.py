@@ -79,7 +79,7 @@ class Outgoing:
 
 
 class Redactor:
-    """Redacts prompts whose label is one of `labels`. `make_nonce` makes letters and digits for one request."""
+    """Redacts prompts whose label is one of `labels`. `make_nonce` makes lower-case letters for one request."""
 
     def __init__(
         self, *, labeller: Labeller, policies: PolicyFile, labels: frozenset[Label], make_nonce: Callable[[], str]
@@ -108,7 +108,10 @@ class Redactor:
 
 
 class Vault:
-    """The values of one request and their placeholders, such as `[EMAIL_1_k3x9ab]`."""
+    """The values of one request and their placeholders, such as `[EMAIL#1#kvxqab]`.
+
+    The signs in them keep the detectors from taking one for a key.
+    """
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
@@ -119,7 +122,7 @@ class Vault:
         """The same for all spellings of a value."""
         spelling = Spelling.of(value).letters or value
         if spelling not in self._placeholders:
-            placeholder = f"[{kind.upper()}_{len(self._placeholders) + 1}_{self._nonce}]"
+            placeholder = f"[{kind.upper()}#{len(self._placeholders) + 1}#{self._nonce}]"
             self._placeholders[spelling] = placeholder
             self.values[placeholder] = value
         return self._placeholders[spelling]

@@ -13,9 +13,9 @@ from app.models import Attempt, Delta, Piece, Stop, ToolCallDelta, Usage
 # What stands before a placeholder is remembered this far back, to tell whether it is part of a link.
 CONTEXT_CHARACTERS = 8_192
 
-# A model that writes Markdown may escape the underscores.
-_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9]*(?:\\{0,2}_[A-Za-z0-9]+)+\]")
-_BEGUN = re.compile(r"\[[A-Za-z0-9_\\]{0,120}\Z")
+# A model that writes Markdown may escape the signs.
+_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_\\]*#\d+\\{0,2}#[a-z]+\]")
+_BEGUN = re.compile(r"\[[A-Za-z0-9_#\\]{0,120}\Z")
 _ADDRESS = re.compile(r":[/\\]|//|\\\\|www\.|(?:mailto|tel|sms|data|javascript|blob|file):", re.IGNORECASE)
 _TAG = re.compile(r"<[A-Za-z/!]")
 _DEFINITION = re.compile(r"[\s>*+-]*\[[^\]]*\]:")

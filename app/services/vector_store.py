@@ -5,14 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from app.models import Label, VectorHit
-from app.protocols import VectorIndex, Vectors
+from app.models import DocumentKey, Label, VectorHit
+from app.protocols import EmbeddingModel, LiveVersion, VectorIndex, Vectors
 
 
 def space_name(*, tenant: str, collection: str, label: Label, fingerprint: str) -> str:
     """A name of 51 letters and digits at most: the digest keeps any two spaces apart whatever their names hold."""
     digest = hashlib.sha256(f"{tenant}\0{collection}\0{fingerprint}".encode()).hexdigest()
     return f"s{digest[:36]}-{label.word}"
+
+
+class Spaces:
+    """The spaces that an embedding model's vectors go to; texts above its clearance have none."""
+
+    def __init__(self, embedder: EmbeddingModel) -> None:
+        self._embedder = embedder
+
+    def of(self, place: DocumentKey | LiveVersion, *, label: Label) -> str | None:
+        """Where the vectors of a document with this label belong."""
+        if label > self._embedder.model.clearance:
+            return None
+        return space_name(
+            tenant=place.tenant, collection=place.collection, label=label, fingerprint=self._embedder.fingerprint
+        )
 
 
 async def nearest(

@@ -8,9 +8,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -118,8 +118,17 @@ class ChromaVectorIndex:
     async def delete(self, space: str, *, ids: Sequence[str]) -> None:
         await self._run(self._writer, lambda: self._delete(space, ids=list(ids)))
 
+    async def drop(self, space: str) -> None:
+        await self._run(self._writer, lambda: self._drop(space))
+
+    async def fetch(self, space: str, *, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        return await self._run(self._readers, lambda: self._fetch(space, ids=list(ids)))
+
     async def count(self, space: str) -> int:
         return await self._run(self._readers, lambda: self._count(space))
+
+    async def ids(self, space: str) -> list[str]:
+        return await self._run(self._readers, lambda: self._ids(space))
 
     async def ping(self) -> None:
         await self._run(self._readers, self._api.heartbeat)
@@ -147,6 +156,28 @@ class ChromaVectorIndex:
         _warm(collection)
         for rows in self._deletes.slices(len(ids)):
             collection.delete(ids=ids[rows])
+
+    def _drop(self, space: str) -> None:
+        self._collections.pop(space, None)
+        with suppress(NotFoundError):
+            self._api.delete_collection(collection_name(space))
+
+    def _fetch(self, space: str, *, ids: list[str]) -> dict[str, Vectors]:
+        collection = self._existing(space)
+        if collection is None:
+            return {}
+        found: dict[str, Vectors] = {}
+        for start in range(0, len(ids), PAGE):
+            page = collection.get(ids=ids[start : start + PAGE], include=["embeddings"])
+            found.update(zip(page["ids"], np.asarray(page["embeddings"], dtype=np.float32), strict=True))
+        return found
+
+    def _ids(self, space: str) -> list[str]:
+        collection = self._existing(space)
+        if collection is None:
+            return []
+        pages = (collection.get(limit=PAGE, offset=start, include=[]) for start in range(0, collection.count(), PAGE))
+        return [id for page in pages for id in page["ids"]]
 
     def _query(self, space: str, *, vector: Vectors, limit: int, within: Sequence[str] | None) -> list[VectorHit]:
         collection = self._existing(space)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,15 +66,28 @@ class MemoryVectorIndex:
         held = self._spaces.get(space)
         return [] if held is None else held.nearest(vector, limit=limit, within=within)
 
+    async def fetch(self, space: str, *, ids: Sequence[str]) -> Mapping[str, Vectors]:
+        held = self._spaces.get(space)
+        if held is None:
+            return {}
+        return {id: held.rows[held.positions[id]].copy() for id in ids if id in held.positions}
+
     async def delete(self, space: str, *, ids: Sequence[str]) -> None:
         held = self._spaces.get(space)
         if held is not None:
             for id in ids:
                 held.drop(id)
 
+    async def drop(self, space: str) -> None:
+        self._spaces.pop(space, None)
+
     async def count(self, space: str) -> int:
         held = self._spaces.get(space)
         return 0 if held is None else len(held.ids)
+
+    async def ids(self, space: str) -> list[str]:
+        held = self._spaces.get(space)
+        return [] if held is None else list(held.ids)
 
     async def ping(self) -> None:
         """This process answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -136,13 +137,14 @@ class Bench:
                 return self._failed(
                     response.status, await response.json(), retry_after=response.headers.get("retry-after")
                 )
-            events = [event.data if event.data == "[DONE]" else event.json async for event in sse(response)]
-        text = "".join(event["content"] for event in events if "content" in event and event != "[DONE]")
+            data = [event.data async for event in sse(response)]
+        events = [json.loads(item) for item in data if item != "[DONE]"]
+        text = "".join(event["content"] for event in events if "content" in event)
         if "error" in events[-1]:
-            assert "[DONE]" not in events
+            assert "[DONE]" not in data
             return self._failed(200, events[-1], text=text)
-        assert events[-1] == "[DONE]"
-        done = events[-2]
+        assert data[-1] == "[DONE]"
+        done = events[-1]
         return Outcome(
             status=200,
             text=text,

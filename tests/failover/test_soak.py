@@ -74,27 +74,26 @@ def right_usage(number: int) -> Usage:
 
 def fault(rng: random.Random, answer: Answer) -> Behaviour:
     after = rng.randrange(4)
-    return rng.choice(
-        [
-            Status(429, retry_after=0.01),
-            Status(429, retry_after=30),
-            Status(500),
-            Status(503),
-            ResetConnection(),
-            NoResponse(),
-            CutMidStream(after=after, of=answer),
-            StallMidStream(after=after, of=answer),
-            MalformedChunk(after=after, of=answer),
-            NoDone(answer),
-            NoFinish(answer),
-            ErrorMidStream(after=after, of=answer),
-            CloseWithoutLastChunk(after=after, of=answer),
-            HtmlWith200(),
-            EmptyChoices(),
-            ContextTooLong(),
-            ContentFilter(),
-        ]
+    faults: Sequence[Behaviour] = (
+        Status(429, retry_after=0.01),
+        Status(429, retry_after=30),
+        Status(500),
+        Status(503),
+        ResetConnection(),
+        NoResponse(),
+        CutMidStream(after=after, of=answer),
+        StallMidStream(after=after, of=answer),
+        MalformedChunk(after=after, of=answer),
+        NoDone(answer),
+        NoFinish(answer),
+        ErrorMidStream(after=after, of=answer),
+        CloseWithoutLastChunk(after=after, of=answer),
+        HtmlWith200(),
+        EmptyChoices(),
+        ContextTooLong(),
+        ContentFilter(),
     )
+    return rng.choice(faults)
 
 
 def misbehave(rng: random.Random) -> Any:

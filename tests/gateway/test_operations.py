@@ -191,8 +191,10 @@ async def test_two_gateways_share_answers_through_redis_but_never_confidential_o
         for body in ({"message": "What is Python?"}, {"message": canary, "sensitivity": "confidential"}):
             async with service.client.post("/chat", json=body) as response:
                 await response.read()
-    async with running(tmp_path / "one", **settings) as service:
-        async with service.client.post("/chat", json={"message": "What is Python?"}) as response:
-            assert (await response.json())["cached"] is True
+    async with (
+        running(tmp_path / "one", **settings) as service,
+        service.client.post("/chat", json={"message": "What is Python?"}) as response,
+    ):
+        assert (await response.json())["cached"] is True
     assert canary.encode() not in await redis_server.contents()
     assert len(openai_upstream.completions) == 1

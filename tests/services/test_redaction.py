@@ -17,7 +17,7 @@ from app.services.redaction import Outgoing, Redactor
 from tests.support.canaries import card_number, openai_key
 from tests.support.process import REPOSITORY
 
-PLACEHOLDER = re.compile(r"\[([A-Z_]+)_(\d+)_nonce1\]")
+PLACEHOLDER = re.compile(r"\[([A-Z_]+)#(\d+)#nonce\]")
 CHANCE = random.Random(11)
 CARD = card_number(CHANCE)
 KEY = openai_key(CHANCE)
@@ -38,7 +38,7 @@ class Redaction:
         policies = PolicyFile(policy)
         labeller = Labeller(policies=policies, echoes=NoEchoes(), uninspected=Label.INTERNAL)  # type: ignore[arg-type]  # a fake
         self._detectors = policies.current.detectors
-        self._redactor = Redactor(labeller=labeller, policies=policies, labels=labels, make_nonce=lambda: "nonce1")
+        self._redactor = Redactor(labeller=labeller, policies=policies, labels=labels, make_nonce=lambda: "nonce")
 
     async def __call__(self, prompt: Prompt, *given: Finding) -> Outgoing:
         fields = fields_of(prompt.messages, sampling=prompt.sampling, tooling=prompt.tooling)
@@ -59,8 +59,8 @@ async def test_values_become_typed_placeholders_of_this_request(redact: Redactio
     outgoing = await redact(prompt_of(f"Charge {CARD} and use {KEY}."))
     assert outgoing.redacted is not None
     text = outgoing.redacted.prompt.messages[0].text
-    assert re.fullmatch(r"Charge \[PAYMENT_CARD_1_nonce1\] and use \[PROVIDER_KEY_2_nonce1\]\.", text)
-    assert outgoing.redacted.values == {"[PAYMENT_CARD_1_nonce1]": CARD, "[PROVIDER_KEY_2_nonce1]": KEY}
+    assert re.fullmatch(r"Charge \[PAYMENT_CARD#1#nonce\] and use \[PROVIDER_KEY#2#nonce\]\.", text)
+    assert outgoing.redacted.values == {"[PAYMENT_CARD#1#nonce]": CARD, "[PROVIDER_KEY#2#nonce]": KEY}
     assert outgoing.redacted.reading.label is Label.PUBLIC
     assert outgoing.reading.label is Label.CONFIDENTIAL
 
@@ -72,7 +72,7 @@ async def test_all_spellings_of_a_value_share_a_placeholder_also_where_no_detect
     outgoing = await redact(prompt_of(f"Card {CARD}", f"that is {dotted}", f"and {KEY} or {KEY.upper()}"))
     assert outgoing.redacted is not None
     texts = [message.text for message in outgoing.redacted.prompt.messages]
-    assert texts[1] == "that is [PAYMENT_CARD_1_nonce1]"
+    assert texts[1] == "that is [PAYMENT_CARD#1#nonce]"
     assert len(set(PLACEHOLDER.findall(texts[2]))) == 1
 
 
@@ -92,9 +92,9 @@ async def test_arguments_and_schemas_stay_valid_json(redact: Redaction) -> None:
     outgoing = await redact(prompt)
     assert outgoing.redacted is not None
     bare = outgoing.redacted.prompt
-    assert bare.messages[0].tool_calls[0].arguments == '{"card": "[PAYMENT_CARD_1_nonce1]", "n": 1}'
+    assert bare.messages[0].tool_calls[0].arguments == '{"card": "[PAYMENT_CARD#1#nonce]", "n": 1}'
     assert bare.tooling.tools == (
-        {"type": "function", "function": {"name": "pay", "description": "never [PAYMENT_CARD_1_nonce1]"}},
+        {"type": "function", "function": {"name": "pay", "description": "never [PAYMENT_CARD#1#nonce]"}},
     )
     assert (bare.tooling.tool_choice, bare.tooling.response_format) == ("auto", {"type": "json_object"})
 
@@ -141,4 +141,4 @@ async def test_own_patterns_are_values_too(tmp_path: Path) -> None:
     redact = Redaction(policy, labels=frozenset({Label.CONFIDENTIAL}))
     outgoing = await redact(prompt_of("Who is EMP-123456?"))
     assert outgoing.redacted is not None
-    assert outgoing.redacted.prompt.messages[0].text == "Who is [EMPLOYEE_1_nonce1]?"
+    assert outgoing.redacted.prompt.messages[0].text == "Who is [EMPLOYEE#1#nonce]?"

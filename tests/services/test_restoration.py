@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from app.models import Attempt, Delta, Piece, Stop, ToolCallDelta
 from app.services.restoration import restore
 
-HOLE = "[EMAIL_1_abc123]"
-VALUES = {HOLE: "ann@corp.example", "[TOKEN_12_abc123]": 'a"b\\c'}
+HOLE = "[EMAIL#1#abcdef]"
+VALUES = {HOLE: "ann@corp.example", "[TOKEN#12#abcdef]": 'a"b\\c'}
 
 READABLE = [
     f"Write to {HOLE}.",
     f"{HOLE}",
-    f"[1] {HOLE} [2] [EMAIL_1_abc",
+    f"[1] {HOLE} [2] [EMAIL#1#abc",
     f"[[{HOLE}]] [see {HOLE}] and [not one]",
-    r"Write to [EMAIL\_1\_abc123].",
+    r"Write to [EMAIL\#1\#abcdef].",
     f"See https://corp.example/ and {HOLE}",
     f"[site](https://corp.example/) {HOLE}",
     f"if a < b: {HOLE}",
@@ -67,7 +67,7 @@ async def restored(text: str, *, cuts: Sequence[int] = ()) -> str:
 
 @pytest.mark.parametrize("text", READABLE)
 async def test_a_placeholder_in_a_text_becomes_its_value(text: str) -> None:
-    plain = text.replace("\\_", "_")
+    plain = text.replace("\\#", "#")
     assert await restored(text) == plain.replace(HOLE, VALUES[HOLE])
 
 
@@ -81,7 +81,7 @@ async def test_where_the_pieces_end_makes_no_difference(text: str, cuts: list[in
     assert await restored(text, cuts=cuts) == await restored(text)
 
 
-@given(text=st.text(alphabet="[]ABCEMAIL_1abc23 \n(:/", max_size=80), cuts=st.lists(st.integers(0, 80)))
+@given(text=st.text(alphabet="[]ABCEMAIL#1abc23 \n(:/", max_size=80), cuts=st.lists(st.integers(0, 80)))
 async def test_text_without_a_placeholder_passes_unchanged(text: str, cuts: list[int]) -> None:
     assert await restored(text, cuts=cuts) == text
 
@@ -90,22 +90,22 @@ async def test_choices_and_tool_calls_are_texts_of_their_own() -> None:
     played = await play(
         [
             Attempt(model="openai/m", outcome="ok"),
-            Delta(content="To [EMAIL_1", index=0),
-            Delta(content="_abc123]", index=1),
-            Delta(tool_calls=(ToolCallDelta(position=0, id="c", name="pay", arguments='{"t":"[TOKEN_12'),)),
-            Delta(content="_abc123] now", index=0),
+            Delta(content="To [EMAIL#1", index=0),
+            Delta(content="#abcdef]", index=1),
+            Delta(tool_calls=(ToolCallDelta(position=0, id="c", name="pay", arguments='{"t":"[TOKEN#12'),)),
+            Delta(content="#abcdef] now", index=0),
             Delta(
-                tool_calls=(ToolCallDelta(position=0, arguments='_abc123]","u":"https://e.example/[TOKEN_12_abc123]'),)
+                tool_calls=(ToolCallDelta(position=0, arguments='#abcdef]","u":"https://e.example/[TOKEN#12#abcdef]'),)
             ),
-            Delta(tool_calls=(ToolCallDelta(position=0, arguments='","v":"[TOKEN_12_abc123]"}'),)),
+            Delta(tool_calls=(ToolCallDelta(position=0, arguments='","v":"[TOKEN#12#abcdef]"}'),)),
             Stop(reason="stop", index=0),
         ]
     )
     deltas = [piece for piece in played if isinstance(piece, Delta)]
     assert "".join(delta.content for delta in deltas if delta.index == 0) == "To ann@corp.example now"
-    assert "".join(delta.content for delta in deltas if delta.index == 1) == "_abc123]"
+    assert "".join(delta.content for delta in deltas if delta.index == 1) == "#abcdef]"
     arguments = "".join(call.arguments for delta in deltas for call in delta.tool_calls)
-    assert arguments == r'{"t":"a\"b\\c","u":"https://e.example/[TOKEN_12_abc123]","v":"a\"b\\c"}'
+    assert arguments == r'{"t":"a\"b\\c","u":"https://e.example/[TOKEN#12#abcdef]","v":"a\"b\\c"}'
     assert played[0] == Attempt(model="openai/m", outcome="ok")
 
 

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, JsonValue, Tag, model_validator
 
 from app.models import ImagePart, Message, Part, TextPart, ToolCall
 from app.routers.native import ImageContent, Name, Strict, TextContent
 from app.routers.openai.fields import BY_SHAPE, Unsupported, by
+
+
+CacheControl = dict[str, JsonValue]
+
+
+class MarkedText(TextContent):
+    """A text. Clients made for Anthropic mark where a cache is to begin, which does not bear on the answer."""
+
+    cache_control: CacheControl | None = None
+
+
+class MarkedImage(ImageContent):
+    """An image, with the same mark."""
+
+    cache_control: CacheControl | None = None
 
 
 class RefusalContent(Strict):
@@ -20,17 +35,17 @@ class RefusalContent(Strict):
 
 
 Text = Annotated[str, Tag("<text>")]
-TextParts = Annotated[list[TextContent], Field(min_length=1), Tag("<parts>")]
+TextParts = Annotated[list[MarkedText], Field(min_length=1), Tag("<parts>")]
 Texts = Annotated[Text | TextParts, BY_SHAPE]
 
 UserPart = Annotated[
-    Annotated[TextContent, Tag("<text>")] | Annotated[ImageContent, Tag("<image_url>")],
+    Annotated[MarkedText, Tag("<text>")] | Annotated[MarkedImage, Tag("<image_url>")],
     by("type"),
 ]
 UserContent = Annotated[Text | Annotated[list[UserPart], Field(min_length=1), Tag("<parts>")], BY_SHAPE]
 
 AssistantPart = Annotated[
-    Annotated[TextContent, Tag("<text>")] | Annotated[RefusalContent, Tag("<refusal>")],
+    Annotated[MarkedText, Tag("<text>")] | Annotated[RefusalContent, Tag("<refusal>")],
     by("type"),
 ]
 AssistantContent = Annotated[Text | Annotated[list[AssistantPart], Field(min_length=1), Tag("<parts>")], BY_SHAPE]

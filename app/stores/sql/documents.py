@@ -23,12 +23,14 @@ from app.models import (
     NewDocument,
     Passage,
 )
-from app.protocols import Clock
-from app.stores.sql import jobs, rows, searches, tables, uploads
+from app.protocols import ChunkText, Clock, LiveVersion, WordHit
+from app.stores.sql import jobs, rows, searches, tables, upkeep, uploads, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
 
 LONGEST_CURSOR = 18
+# Chunks that enter the lexical index in one transaction, some 50 ms of it: other writers wait meanwhile.
+WORDS_BATCH = 100
 
 _other = versions.alias("other_versions")
 
@@ -113,6 +115,10 @@ class SqlDocumentStore:
         async with self._database.write() as connection:
             await jobs.report(connection, version, stage=stage, done=done, total=total, now=self._clock())
 
+    async def renew_lease(self, version: str) -> None:
+        async with self._database.write() as connection:
+            await jobs.renew_lease(connection, version, now=self._clock())
+
     async def save_chunks(
         self,
         version: str,
@@ -132,17 +138,40 @@ class SqlDocumentStore:
             kept = await connection.execute(mine.values(label=jobs.raised(label), **facts))
             if kept.rowcount:
                 await _replace_chunks(connection, version, text=text, chunks=chunks)
+        await self.index_words(version)
 
-    async def chunk_texts(self, version: str, *, start: int, limit: int) -> list[tuple[str, str]]:
-        statement = (
-            select(chunks.c.ordinal, chunks.c.text)
-            .where(chunks.c.version == version, chunks.c.ordinal >= start)
-            .order_by(chunks.c.ordinal)
-            .limit(limit)
-        )
+    async def index_words(self, version: str) -> None:
+        async with self._database.write() as connection:
+            await words.forget(connection, version)
+            if not words.is_kept(connection):
+                return
+        start = 0
+        while found := await self._index_words_from(version, start=start):
+            start += found
+
+    async def _index_words_from(self, version: str, *, start: int) -> int:
+        """Index the words of one batch of chunks; how many there were."""
         async with self._database.read() as connection:
-            found = await connection.execute(statement)
-            return [(searches.chunk_id(version, ordinal), text) for ordinal, text in found]
+            found = (await connection.execute(_select_chunks(version, start=start, limit=WORDS_BATCH))).all()
+        if not found:
+            return 0
+        entries = await asyncio.to_thread(words.index_rows, found)
+        async with self._database.write() as connection:
+            if await words.is_wanted(connection, version):
+                await connection.execute(words.words.insert(), entries)
+        return len(found)
+
+    async def chunk_texts(self, version: str, *, start: int, limit: int) -> list[ChunkText]:
+        async with self._database.read() as connection:
+            found = (await connection.execute(_select_chunks(version, start=start, limit=limit))).all()
+        return [
+            ChunkText(searches.chunk_id(version, row.ordinal), words.context(row.title, row.heading), row.text)
+            for row in found
+        ]
+
+    async def excerpt(self, version: str, *, first: int, last: int) -> str | None:
+        async with self._database.read() as connection:
+            return await searches.excerpt(connection, version, first=first, last=last)
 
     async def publish(self, job: Job, *, space: str | None) -> bool:
         async with self._database.write() as connection:
@@ -163,6 +192,7 @@ class SqlDocumentStore:
         async with self._database.write() as connection:
             if not await jobs.erase(connection, job):
                 return
+            await words.erase_traces(connection)
         if not await self._database.forget():
             raise DatabaseUnavailableError(retry_after=1)
         async with self._database.write() as connection:
@@ -185,6 +215,27 @@ class SqlDocumentStore:
                 connection, tenant=tenant, collection=collection, clearance=clearance, filter=filter
             )
 
+    async def search_words(
+        self,
+        text: str,
+        *,
+        tenant: str,
+        collection: str,
+        clearance: Label,
+        limit: int,
+        filter: Mapping[str, Mapping[str, JSONValue]] | None = None,
+    ) -> list[WordHit]:
+        async with self._database.read() as connection:
+            return await words.search(
+                connection,
+                text,
+                tenant=tenant,
+                collection=collection,
+                clearance=clearance,
+                limit=limit,
+                filter=filter,
+            )
+
     async def passages(self, chunk_ids: Mapping[str, float], *, tenant: str, clearance: Label) -> list[Passage]:
         async with self._database.read() as connection:
             return await searches.passages(connection, chunk_ids, tenant=tenant, clearance=clearance)
@@ -192,6 +243,26 @@ class SqlDocumentStore:
     async def revision(self, *, tenant: str, collection: str) -> int:
         async with self._database.read() as connection:
             return await searches.revision(connection, tenant=tenant, collection=collection)
+
+    async def live_versions(self) -> list[LiveVersion]:
+        async with self._database.read() as connection:
+            return await upkeep.live_versions(connection)
+
+    async def queue_indexing(self, versions: Sequence[str]) -> None:
+        async with self._database.write() as connection:
+            await upkeep.queue_indexing(connection, versions, now=self._clock())
+
+    async def unused_spaces(self) -> list[str]:
+        async with self._database.read() as connection:
+            return await upkeep.unused_spaces(connection)
+
+    async def forget_space(self, space: str) -> None:
+        async with self._database.write() as connection:
+            await upkeep.forget_space(connection, space)
+
+    async def versions_without_words(self) -> list[str]:
+        async with self._database.read() as connection:
+            return await words.incomplete_versions(connection)
 
     async def ping(self) -> None:
         await self._database.ping()
@@ -225,6 +296,19 @@ async def _replace_chunks(connection: AsyncConnection, version: str, *, text: st
         await connection.execute(delete(table).where(table.c.version == version))
     await connection.execute(tables.version_texts.insert(), [{"version": version, "text": text}])
     await insert(connection, tables.chunks, (rows.chunk_row(version, chunk) for chunk in chunks))
+
+
+def _select_chunks(version: str, *, start: int, limit: int) -> Select[Any]:
+    """Chunks with what they stand under and whose they are."""
+    return (
+        select(chunks.c.ordinal, chunks.c.text, chunks.c.heading, versions.c.number, versions.c.title)
+        .add_columns(documents.c.tenant, documents.c.collection)
+        .join_from(chunks, versions, versions.c.id == chunks.c.version)
+        .join(documents, documents.c.number == versions.c.document)
+        .where(chunks.c.version == version, chunks.c.ordinal >= start)
+        .order_by(chunks.c.ordinal)
+        .limit(limit)
+    )
 
 
 def _read_cursor(cursor: str) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import DocumentStatus, Job, JobKind, Label
-from app.stores.sql import rows
+from app.stores.sql import rows, words
 from app.stores.sql.engine import in_batches, insert_absent
 from app.stores.sql.tables import (
     LabelRank,
@@ -77,11 +77,14 @@ def _claimable(now: datetime) -> Any:
 
 
 async def _begin_indexing(connection: AsyncConnection, version: str, *, now: datetime) -> None:
-    """Mark the version, with the label of those it will replace: they may have been found to be more sensitive."""
+    """Mark the version, with the label of those it will replace: they may have been found to be more sensitive.
+
+    One that is live already, whose vectors are made anew, goes on saying that it is indexed.
+    """
     label = await _joined_label(connection, version)
     await connection.execute(
         update(versions)
-        .where(versions.c.id == version)
+        .where(versions.c.id == version, not_(versions.c.live))
         .values(status=DocumentStatus.INDEXING.value, label=label, updated_at=now)
     )
 
@@ -107,7 +110,7 @@ async def retry(connection: AsyncConnection, job: Job, *, due: datetime) -> None
     if held.rowcount and job.kind is JobKind.INDEX:
         await connection.execute(
             update(versions)
-            .where(versions.c.id == job.version.id)
+            .where(versions.c.id == job.version.id, not_(versions.c.live))
             .values(status=DocumentStatus.PENDING.value, stage=None, done=0, total=0)
         )
 
@@ -121,6 +124,11 @@ async def report(
         .where(versions.c.id == version, versions.c.status == DocumentStatus.INDEXING.value)
         .values(stage=stage, done=done, total=total, updated_at=now)
     )
+    await renew_lease(connection, version, now=now)
+
+
+async def renew_lease(connection: AsyncConnection, version: str, *, now: datetime) -> None:
+    """Let the leases of the version's jobs begin again."""
     leased = and_(jobs.c.version == version, jobs.c.leased_until.is_not(None))
     for id, seconds in (await connection.execute(select(jobs.c.id, jobs.c.lease_seconds).where(leased))).all():
         await connection.execute(
@@ -199,6 +207,7 @@ async def erase(connection: AsyncConnection, job: Job) -> bool:
     if (await connection.execute(select(jobs.c.id).where(_held(job)))).first() is None:
         return False
     document = await connection.scalar(select(versions.c.document).where(versions.c.id == version))
+    await words.forget(connection, version)
     for table in (version_bytes, version_texts, chunks, attributes):
         await connection.execute(delete(table).where(table.c.version == version))
     bare: dict[str, Any] = {

@@ -20,6 +20,10 @@ LONGEST_FIELD = 100
 LONGEST_TEXT = 500
 
 
+# A version that readers find by its words alone says so.
+WORDS_ONLY = "indexed_by_words_only"
+
+
 def select_versions() -> Select[Any]:
     """All versions with the key they belong to; a version whose last traces are being erased has an empty one."""
     return select(
@@ -48,7 +52,7 @@ def read_version(row: Row[Any]) -> DocumentVersion:
         chunks=row.chunks,
         error_code=row.error_code,
         error_message=row.error_message,
-        warnings=tuple(row.warnings),
+        warnings=(*row.warnings, WORDS_ONLY) if row.live and row.space is None else tuple(row.warnings),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import JSONValue, Label, Passage
 from app.stores.sql import filters
 from app.stores.sql.engine import in_batches
-from app.stores.sql.tables import chunks, collections, documents, spaces, versions
+from app.stores.sql.tables import chunks, collections, documents, spaces, version_texts, versions
 
 _PAGE = 2_000
 
@@ -72,6 +72,14 @@ async def passages(
             id = chunk_id(row.version, row.ordinal)
             found[id] = _read_passage(row, id=id, score=chunk_ids[id])
     return [found[id] for id in chunk_ids if id in found]
+
+
+async def excerpt(connection: AsyncConnection, version: str, *, first: int, last: int) -> str | None:
+    """The version's text from the start of one chunk to the end of another."""
+    start = select(chunks.c.start).where(chunks.c.version == version, chunks.c.ordinal == first).scalar_subquery()
+    end = select(chunks.c.end).where(chunks.c.version == version, chunks.c.ordinal == last).scalar_subquery()
+    found = select(func.substr(version_texts.c.text, start + 1, end - start)).where(version_texts.c.version == version)
+    return await connection.scalar(found)
 
 
 async def revision(connection: AsyncConnection, *, tenant: str, collection: str) -> int:
