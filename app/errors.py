@@ -237,6 +237,13 @@ class UpstreamBusyError(UpstreamError):
     message = "Too many requests wait for this model already; try again."
 
 
+class WeakAnswerError(UpstreamError):
+    """An answer that a cascade doubts; it is given out all the same if no other model answers."""
+
+    code = "weak_answer"
+    message = "The model's answer was not good enough."
+
+
 # One of our own engines is away
 
 

@@ -7,11 +7,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from app.banner import describe_start
 from app.config import Settings
@@ -19,6 +21,7 @@ from app.edge import Edge
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import chat, documents, operations, pages, search
+from app.routers.description import DescribedAPI
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
@@ -67,10 +70,10 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
             print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
             yield
 
-    app = FastAPI(
+    app = DescribedAPI(
         title="Sluice",
         version=VERSION,
-        description="One gateway in front of cloud and local models.",
+        key_needed=settings.protected,
         debug=settings.debug,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -116,12 +119,25 @@ def _handle_errors(app: FastAPI) -> None:
         if isinstance(error.__cause__, SluiceError):  # raised while FastAPI was reading the body
             return error_response(error.__cause__, path=request.scope["path"])
         known = {404: NotFoundError, 405: MethodNotAllowedError}
-        return error_response(known.get(error.status_code, MalformedBodyError)())
+        response = error_response(known.get(error.status_code, MalformedBodyError)())
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["allow"] = ", ".join(_methods_of(request))
+        return response
 
     @app.exception_handler(Exception)
     async def on_anything_else(_request: Request, error: Exception) -> Response:
         logger.error("unexpected error", exc_info=error)
         return error_response(SluiceError())
+
+
+def _methods_of(request: Request) -> list[str]:
+    """The methods that the path of the request takes, which may be spread over several routes (RFC 9110, 10.2.1)."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -298,6 +298,10 @@ class DocumentStore(Protocol):
         """Every version that readers see, of all tenants."""
         ...
 
+    async def vector_owners(self, versions: Sequence[str], *, space: str) -> set[str]:
+        """Those of the versions that may have vectors in the space: live ones in it, and any that a job works on."""
+        ...
+
     async def queue_indexing(self, versions: Sequence[str]) -> None:
         """Queue live versions for having their vectors made anew; they stay live meanwhile."""
         ...

@@ -10,15 +10,29 @@ from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
 from app.routers.bodies import BoundedRoute
 from app.routers.native import ChatBody, ChatReply, NativeSurface, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
+from app.routers.schemas import EVENT, ExplanationReply
 
 router = APIRouter(tags=["chat"], route_class=BoundedRoute, dependencies=EDGE)
 SURFACE = NativeSurface()
-STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events."}
+WHOLE_OR_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": ChatReply,
+        "description": "The answer, or with `stream` the events of `/chat/stream`.",
+        "content": {"text/event-stream": {"schema": EVENT}},
+    }
+}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": (
+            "Server-sent events: first `model`, `id` and `route`, then pieces of `content`, then one with `done` and "
+            "the accounts, then `[DONE]`. An `error` in their place ends the stream without `[DONE]`."
+        ),
+        "content": {"text/event-stream": {"schema": EVENT}},
+    }
 }
 
 
-@router.post("/chat", response_model=ChatReply)
+@router.post("/chat", response_model=ChatReply, responses=WHOLE_OR_STREAM)
 async def chat(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
     """Answer a prompt, from the documents where they bear on it. `stream: true` answers as `/chat/stream`."""
     if body.stream:
@@ -27,14 +41,14 @@ async def chat(body: ChatBody, services: ServicesDep, caller: CallerDep, stated:
     return WholeReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
 
 
-@router.post("/chat/stream", response_class=Response, responses=STREAM_RESPONSE)
+@router.post("/chat/stream", response_class=Response, responses=STREAM)
 async def chat_stream(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
     """Answer a prompt as server-sent events: which model answers, the pieces, the accounts, `[DONE]`."""
     request = body.to_request(stream=True, stated=stated)
     return StreamReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
 
 
-@router.post("/route", response_class=Response)
+@router.post("/route", response_model=ExplanationReply)
 async def explain(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
     """Say which model a `/chat` body would go to, and why, without sending it anywhere."""
     explanation = await services.gateway.explain(body.to_request(stream=False, stated=stated), caller=caller)

@@ -15,6 +15,7 @@ from app.models import DocumentKey, DocumentVersion, Label
 from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
+from app.routers.schemas import DocumentReply, DocumentsPageReply, DocumentsReply
 from app.routers.validation import validate
 from app.services.ingestion import Upload
 
@@ -89,7 +90,13 @@ REQUEST_SCHEMA: dict[str, Any] = {
 }
 
 
-@router.post("", status_code=202, response_class=Response, openapi_extra=REQUEST_SCHEMA)
+@router.post(
+    "",
+    status_code=202,
+    response_model=DocumentsReply,
+    responses={200: {"model": DocumentsReply, "description": "With `wait`: each is indexed or failed."}},
+    openapi_extra=REQUEST_SCHEMA,
+)
 async def add_documents(
     request: Request, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep, wait: bool = False
 ) -> Response:
@@ -102,7 +109,7 @@ async def add_documents(
     return _documents_response(versions, status=202)
 
 
-@router.get("", response_class=Response)
+@router.get("", response_model=DocumentsPageReply)
 async def list_documents(
     services: ServicesDep,
     caller: CallerDep,
@@ -118,7 +125,7 @@ async def list_documents(
     return json_response(body, headers={"cache-control": "no-store"})
 
 
-@router.get("/{document_id:path}", response_class=Response)
+@router.get("/{document_id:path}", response_model=DocumentReply)
 async def read_document(
     document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
 ) -> Response:
@@ -130,7 +137,12 @@ async def read_document(
     return json_response(_document_reply(version), headers={"cache-control": "no-store"})
 
 
-@router.delete("/{document_id:path}", response_class=Response, status_code=204)
+@router.delete(
+    "/{document_id:path}",
+    response_class=Response,
+    status_code=204,
+    responses={202: {"description": "It is hidden, and being erased."}},
+)
 async def delete_document(
     document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
 ) -> Response:

@@ -30,6 +30,7 @@ from app.models import (
     Usage,
 )
 from app.routers.replies import Answer, error_body
+from app.routers.schemas import RouteReply
 
 LONGEST_MESSAGE = 1_000_000
 IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
@@ -197,7 +198,7 @@ class ChatReply(BaseModel):
     finish_reason: str
     usage: UsageReply
     citations: list[CitationReply]
-    route: dict[str, Any]
+    route: RouteReply
 
 
 class NativeSurface:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
 
 from app.dependencies import ServicesDep, get_caller
 from app.errors import SluiceError
 from app.models import Model
 from app.routers.replies import json_response
+from app.routers.schemas import CatalogReply, HealthReply, ReadyReply, RootReply
 from app.services.catalog import CatalogView
 from app.wiring import Services
 
@@ -21,13 +23,13 @@ router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 1.0
 
 
-@router.get("/", response_class=Response)
+@router.get("/", response_model=RootReply)
 async def root(services: ServicesDep) -> Response:
     """What this is and where to read on."""
     return json_response({"message": "Sluice", "version": services.version, "docs": "/docs", "status": "running"})
 
 
-@router.get("/health", response_class=Response)
+@router.get("/health", response_model=HealthReply)
 async def health(services: ServicesDep) -> Response:
     """How each part is. Parts that the service does without (a cache server, a provider) make it `degraded` at most."""
     checks = {**await _own_checks(services), **_provider_checks(services)}
@@ -42,7 +44,11 @@ async def health(services: ServicesDep) -> Response:
     )
 
 
-@router.get("/ready", response_class=Response)
+@router.get(
+    "/ready",
+    response_model=ReadyReply,
+    responses={503: {"model": ReadyReply, "description": "Requests cannot be answered."}},
+)
 async def ready(services: ServicesDep) -> Response:
     """200 while requests can be answered, 503 while they cannot."""
     checks = await _own_checks(services)
@@ -50,13 +56,13 @@ async def ready(services: ServicesDep) -> Response:
     return json_response({"ready": able}, status=200 if able else 503)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(services: ServicesDep) -> Response:
     """The metrics in Prometheus' text format."""
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/models", response_class=Response, dependencies=[Depends(get_caller)])
+@router.get("/models", response_model=CatalogReply, dependencies=[Depends(get_caller)])
 @router.get(
     "/chat/metadata/available_models",
     response_class=Response,

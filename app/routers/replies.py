@@ -59,9 +59,14 @@ def error_body(error: SluiceError) -> dict[str, Any]:
     return {"error": {"message": error.detail, "type": error.type, "param": error.param, "code": error.code}}
 
 
+def error_status(error: SluiceError, *, path: str) -> int:
+    """What cannot be understood is 400 under `/v1`, as OpenAI has it, and 422 elsewhere."""
+    return 400 if error.status == 422 and path.startswith("/v1/") else error.status  # noqa: PLR2004  (see above)
+
+
 def error_response(error: SluiceError, *, path: str = "") -> Response:
-    """The error as an answer. What cannot be understood is 400 under `/v1`, as OpenAI has it, and 422 elsewhere."""
-    status = 400 if error.status == 422 and path.startswith("/v1/") else error.status  # noqa: PLR2004  (see above)
+    """The error as an answer to a request for `path`."""
+    status = error_status(error, path=path)
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))

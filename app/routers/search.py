@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
-from app.models import Label, Passage, RetrievalScope
+from app.models import Label, RetrievalScope
 from app.routers.bodies import BoundedRoute
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
-from app.services.retrieval import SearchQuery
+from app.services.retrieval import Found, SearchQuery
 
 router = APIRouter(tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
 
@@ -35,7 +35,10 @@ class PassageReply(BaseModel):
 
 
 class SearchReply(BaseModel):
-    """The best passages, best first, whatever their score."""
+    """The best passages, best first, whatever their score.
+
+    `metadata.ranks` says at which place each ranking has the passage, null where it is not among its first.
+    """
 
     documents: list[PassageReply]
     query: str
@@ -44,23 +47,24 @@ class SearchReply(BaseModel):
 
 @router.post("/search", response_model=SearchReply)
 async def search(body: SearchBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
-    """Find the passages whose meaning is nearest to the query."""
+    """Find the passages that are nearest to the query by meaning and by words."""
     reading = await services.labeller.read_text(body.query, where="query", tenant=caller.tenant)
     floors = (reading.label, caller.label_floor, body.sensitivity or Label.PUBLIC, stated or Label.PUBLIC)
     scope = RetrievalScope(collection=body.collection, limit=body.limit, filter=body.filter)
     query = SearchQuery(text=body.query, label=max(floors), scope=scope)
-    passages = await services.retrieval.search(query, caller=caller)
-    found = [_passage_reply(passage) for passage in passages]
+    found = [_passage_reply(each) for each in await services.retrieval.search(query, caller=caller)]
     headers = {"cache-control": "no-store"}
     return json_response({"documents": found, "query": body.query, "count": len(found)}, headers=headers)
 
 
-def _passage_reply(passage: Passage) -> dict[str, Any]:
+def _passage_reply(found: Found) -> dict[str, Any]:
+    passage = found.passage
     system = {
         "document_id": passage.document_id,
         "title": passage.title,
         "collection": passage.collection,
         "sensitivity": passage.label.word,
+        "ranks": {"meaning": found.by_meaning, "words": found.by_words},
     }
     return {
         "id": passage.id,

@@ -11,6 +11,7 @@ from typing import TypeVar
 from app.errors import UnknownModelError
 from app.models import Label, Locality, Model, Price
 from app.protocols import ChatProvider, ProviderStatus
+from app.services.cascade import Cascade
 from app.services.catalog_file import Ability, CatalogFile, Provider
 from app.services.health import Health, HealthView
 from app.services.strategies import Strategy
@@ -43,6 +44,7 @@ class CatalogView:
     builtin_only: bool
     status: Mapping[str, bool] = field(default_factory=dict)
     strategies: Mapping[str, Strategy] = field(default_factory=dict)
+    cascades: Mapping[str, Cascade] = field(default_factory=dict)
     lacks: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     stated_only: frozenset[str] = frozenset()
     unlisted: frozenset[str] = frozenset()
@@ -72,8 +74,8 @@ class CatalogView:
     @property
     def fingerprint(self) -> str:
         """A digest of what decides which model answers, as part of the cache's key."""
-        choices = (sorted(self.preferences.items()), sorted(self.strategies.items()), self.builtin_only)
-        parts = [*sorted(self.available), repr(choices)]
+        choices = (self.preferences, self.strategies, self.cascades)
+        parts = [*sorted(self.available), *(repr(sorted(choice.items())) for choice in choices), str(self.builtin_only)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -147,6 +149,7 @@ class Catalog:
             builtin_only=not self._configured and not self._reaches(OLLAMA),
             status={name: answer.reachable for name, answer in self._status.items()},
             strategies=self._file.strategies,
+            cascades=self._file.cascades,
             lacks={model.id: self._lacking(model) for model in models.values()},
             stated_only=stated_only - named,
             unlisted=unlisted - named,

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, cast, get_args
 
 from app.errors import ConfigurationError
 from app.models import Complexity, Label, Locality, Model, Price
+from app.services.cascade import Cascade
 from app.services.strategies import Strategy, WeightedSplit
 
 TOKENS_PER_MILLION = 1_000_000
@@ -56,6 +57,7 @@ class CatalogFile:
     providers: tuple[Provider, ...] = ()
     preferences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     strategies: Mapping[str, Strategy] = field(default_factory=dict)
+    cascades: Mapping[str, Cascade] = field(default_factory=dict)
     lacks: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
 
     @classmethod
@@ -69,7 +71,7 @@ class CatalogFile:
     @classmethod
     def parse(cls, text: str, *, cloud_clearance: Label) -> Self:
         data = tomllib.loads(text)
-        _refuse_unknown(data, known={"model", "provider", "preferences", "strategy"}, where="the file")
+        _refuse_unknown(data, known={"model", "provider", "preferences", "strategy", "cascade"}, where="the file")
         entries = data.get("model", [])
         providers = tuple(_parse_provider(entry, cloud_clearance=cloud_clearance) for entry in data.get("provider", []))
         by_name = {provider.name: provider for provider in providers}
@@ -78,6 +80,7 @@ class CatalogFile:
             providers=providers,
             preferences={rule: tuple(names) for rule, names in _by_rule(data, "preferences").items()},
             strategies={rule: _parse_strategy(value) for rule, value in _by_rule(data, "strategy").items()},
+            cascades={rule: _parse_cascade(entry) for rule, entry in _by_rule(data, "cascade").items()},
             lacks={entry["id"]: _parse_lacks(entry) | _denied(entry) for entry in entries},
         )
 
@@ -143,6 +146,12 @@ def _parse_strategy(value: object) -> Strategy:
     if not isinstance(value, dict) or not value or any(not _is_weight(weight) for weight in value.values()):
         raise ValueError("a strategy is preference, cheapest, fastest or a table of weights by model")
     return WeightedSplit({name: float(weight) for name, weight in value.items()})
+
+
+def _parse_cascade(entry: Mapping[str, Any]) -> Cascade:
+    _refuse_unknown(entry, known={"first", "min_logprob"}, where="cascade")
+    lowest = entry.get("min_logprob")
+    return Cascade(first=str(entry["first"]), min_logprob=None if lowest is None else float(lowest))
 
 
 def _is_weight(value: object) -> bool:

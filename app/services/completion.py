@@ -16,11 +16,13 @@ from app.errors import (
     UpstreamRateLimitedError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
+    WeakAnswerError,
 )
 from app.models import Attempt, Delta, Dispatch, Label, Locality, Model, Piece, Prompt, Usage
 from app.protocols import ChatProvider
 from app.services.bulkhead import Bulkheads
-from app.services.health import Health
+from app.services.cascade import without_logprobs
+from app.services.health import Health, is_fault
 from app.services.llm_router import Plan
 
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
@@ -74,36 +76,54 @@ class Completion:
         """Yield an `Attempt` for each call that failed and for the one that answers, then its pieces.
 
         Nothing of an answer is given out before its first content, and nothing of one that is asked for in one piece
-        before its proper end: until then the next model may take its place. Raises the last model's `UpstreamError` if
-        none answers, and any error after the first content as it is.
+        before its proper end: until then the next model may take its place. A doubted answer of a cascade is given out
+        if no other model answers. Raises the last model's `UpstreamError` if none does, and any error after the first
+        content as it is.
         """
         deadline = asyncio.get_running_loop().time() + self._timeouts.total
-        strikes: Counter[str] = Counter()
-        failure: UpstreamError = UpstreamUnavailableError()
-        for model in islice(self._in_turn(plan.models, strikes=strikes), MOST_MODELS_TRIED):
-            dispatch = Dispatch(_adapted(prompt, model=model, plan=plan), label, model)
-            for retries in reversed(range(1 + RETRIES_ON_SAME_MODEL)):
+        failures: list[UpstreamError] = []
+        doubted: Sequence[Attempt | Piece] = ()
+        async with aclosing(self._turns(plan.models, failures=failures, deadline=deadline)) as turns:
+            async for model in turns:
+                dispatch = Dispatch(_adapted(prompt, model=model, plan=plan), label, model)
                 async with aclosing(self._call(dispatch, deadline=deadline)) as pieces:
                     try:
-                        held = await _hold(pieces, whole=not prompt.stream)
+                        held = await _hold(pieces, whole=not prompt.stream or plan.checks(model))
                     except UpstreamError as error:
-                        failure = error
+                        failures.append(error)
                     else:
-                        yield Attempt(model=model.id, outcome="ok")
-                        for piece in held:
-                            yield piece
-                        async for piece in pieces:
-                            yield piece
-                        return
-                yield Attempt(model=model.id, outcome=failure.code)
-                wait = self._wait_before_retry(failure) if retries else None
+                        answer = [Attempt(model=model.id, outcome="ok"), *_restored(held, prompt=prompt)]
+                        if not plan.doubts(model, held, prompt=prompt):
+                            for item in answer:
+                                yield item
+                            async for piece in pieces:
+                                yield piece
+                            return
+                        doubted = answer
+                        failures.append(WeakAnswerError())
+                yield Attempt(model=model.id, outcome=failures[-1].code)
+        if not doubted:
+            raise failures[-1] if failures else UpstreamUnavailableError()
+        for item in doubted:
+            yield item
+
+    async def _turns(
+        self, models: Sequence[Model], *, failures: Sequence[UpstreamError], deadline: float
+    ) -> AsyncGenerator[Model, None]:
+        """The model to ask next, decided by the last of `failures`; waits before a model is asked again."""
+        loop = asyncio.get_running_loop()
+        strikes: Counter[str] = Counter()
+        for model in islice(self._in_turn(models, strikes=strikes), MOST_MODELS_TRIED):
+            yield model
+            for _ in range(RETRIES_ON_SAME_MODEL):
+                wait = self._wait_before_retry(failures[-1])
                 if wait is None:
                     break
                 await asyncio.sleep(wait)
-            if not failure.fallback or asyncio.get_running_loop().time() >= deadline:
-                break
-            strikes[model.provider] += 1
-        raise failure
+                yield model
+            if not failures[-1].fallback or loop.time() >= deadline:
+                return
+            strikes[model.provider] += is_fault(failures[-1])
 
     def _in_turn(self, models: Sequence[Model], *, strikes: Mapping[str, int]) -> Iterator[Model]:
         """In the order of the plan, but models that likely fail wait for the others: nothing is refused."""
@@ -180,6 +200,13 @@ def _is_thinking(piece: Piece) -> bool:
 
 def _adapted(prompt: Prompt, *, model: Model, plan: Plan) -> Prompt:
     """The prompt without the wishes that the model refuses and that an answer is good without."""
+    if plan.checks(model) and plan.cascade is not None:
+        prompt = plan.cascade.prepare(prompt)
     if model.id not in plan.without_sampling:
         return prompt
     return replace(prompt, sampling=replace(prompt.sampling, temperature=None, top_p=None))
+
+
+def _restored(held: Sequence[Piece], *, prompt: Prompt) -> Sequence[Piece]:
+    """As the caller asked: log-probabilities that only a check wanted are not passed on."""
+    return held if prompt.sampling.logprobs else tuple(without_logprobs(held))

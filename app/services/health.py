@@ -105,7 +105,7 @@ class Health:
             yield lambda: self._record_latency((model, streamed), began=began)
             breaker.record_success()
         except UpstreamError as error:
-            if _is_fault(error):
+            if is_fault(error):
                 breaker.record_failure(self._monotonic(), rest=error.retry_after or 0.0)
             raise
         finally:
@@ -121,6 +121,6 @@ class Health:
         self._latencies[key] = Latency(seconds=seconds, at=now)
 
 
-def _is_fault(error: UpstreamError) -> bool:
+def is_fault(error: UpstreamError) -> bool:
     """Whether the failure is the model server's, not the request's."""
     return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -139,14 +139,20 @@ class Ingestion:
         while True:
             self._wake.clear()
             try:
-                while (
-                    job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)
-                ) is not None:
-                    await self._handle(job)
-                    await self._tell()
+                await self.work_off()
             except UnavailableError as error:
                 logger.warning("jobs wait", extra={"code": error.code})
             await self._rest()
+
+    async def work_off(self) -> None:
+        """Work off jobs until none is due."""
+        while (job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)) is not None:
+            await self._handle(job)
+            await self._tell()
+
+    def wake(self) -> None:
+        """Look for jobs at once: some have been queued."""
+        self._wake.set()
 
     async def _tell(self) -> None:
         """Wake those who wait for progress."""
@@ -174,7 +180,7 @@ class Ingestion:
             await self._fail(job, code="not_cleared", message=NOT_CLEARED)
         except SluiceError as error:
             await self._try_later(job, code=error.code)
-        except Exception as error:  # the edge of a background job: whatever happened, the next job must run
+        except Exception as error:  # noqa: BLE001  # the edge of a background job: the next one must run
             logger.error("job failed", extra={"error_type": type(error).__name__, "version": job.version.id})
             await self._try_later(job, code="internal")
 
@@ -236,7 +242,10 @@ class Ingestion:
     async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
         """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
         return await self._labeller.read_text(
-            f"{version.title or parsed.title or ''}\n{parsed.text}", where="content", tenant=version.key.tenant, besides=version.key
+            f"{version.title or parsed.title or ''}\n{parsed.text}",
+            where="content",
+            tenant=version.key.tenant,
+            besides=version.key,
         )
 
     async def _parse(self, version: DocumentVersion) -> ParsedDocument:

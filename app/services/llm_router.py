@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import orjson
 
 from app.errors import NoCapableModelError, NoClearedModelError, SluiceError
-from app.models import Candidate, Complexity, ImagePart, JSONValue, Label, Locality, Message, Model, Prompt
+from app.models import Candidate, Complexity, ImagePart, JSONValue, Label, Locality, Message, Model, Piece, Prompt
+from app.services.cascade import Cascade
 from app.services.catalog import CatalogView
 from app.services.catalog_file import Ability
 from app.services.prompting import estimate_text_tokens, estimate_tokens
@@ -107,13 +108,23 @@ class RequestFacts:
 class Plan:
     """Models in the order they are tried, and every model that was considered, with the reason if it was dropped.
 
-    `without_sampling` holds the ids of those that refuse a temperature, so that they are not sent one.
+    `without_sampling` holds the ids of those that refuse a temperature, so that they are not sent one. With a `cascade`
+    its cheap model comes first, and its answer is checked before anything is given out.
     """
 
     rule: str
     models: tuple[Model, ...]
     considered: tuple[Candidate, ...]
     without_sampling: frozenset[str] = frozenset()
+    cascade: Cascade | None = None
+
+    def checks(self, model: Model) -> bool:
+        """Whether the model's answer is looked at before it is given out."""
+        return self.cascade is not None and self.cascade.first == model.id
+
+    def doubts(self, model: Model, pieces: Sequence[Piece], *, prompt: Prompt) -> bool:
+        """Whether the model's answer was looked at and found weak."""
+        return self.cascade is not None and self.checks(model) and self.cascade.is_weak(pieces, prompt=prompt)
 
     @property
     def refusal(self) -> SluiceError:
@@ -130,7 +141,9 @@ def plan(facts: RequestFacts, catalog: CatalogView, *, on_denied: Literal["rerou
     none were stated and an empty plan. Raises `UnknownModelError` if no model has the stated name.
     """
     if facts.stated_model in (AUTO, LOCAL):
-        return _filter(facts, catalog, rule=_rule(facts), models=_preferred(facts, catalog))
+        rule = _rule(facts)
+        chosen = _filter(facts, catalog, rule=rule, models=_preferred(facts, catalog))
+        return _with_cascade(chosen, catalog.cascades.get(rule), catalog)
     stated = catalog.resolve(facts.stated_model)
     if facts.label <= stated.clearance or on_denied == "refuse":
         return _filter(facts, catalog, rule="stated_model", models=(stated,))
@@ -217,6 +230,18 @@ def _latencies(facts: RequestFacts, catalog: CatalogView) -> Latencies:
     """Of calls in the mode of this one."""
     measured = catalog.health.latency.items()
     return {model: seconds for (model, streamed), seconds in measured if streamed == facts.streamed}
+
+
+def _with_cascade(chosen: Plan, cascade: Cascade | None, catalog: CatalogView) -> Plan:
+    """The plan with the cheap model first, if it is in the plan, well, and there is a stronger one after it."""
+    cheap = next((model for model in chosen.models if cascade is not None and model.id == cascade.first), None)
+    if cascade is None or cheap is None or len(chosen.models) == 1 or cheap.id in catalog.health.open:
+        return chosen
+    if "logprobs" in _lacks(cheap, catalog):
+        cascade = replace(cascade, min_logprob=None)
+    considered = sorted(chosen.considered, key=lambda candidate: candidate.model != cheap.id)
+    models = (cheap, *(model for model in chosen.models if model != cheap))
+    return replace(chosen, models=models, considered=tuple(considered), cascade=cascade)
 
 
 def _filter(facts: RequestFacts, catalog: CatalogView, *, rule: str, models: Sequence[Model]) -> Plan:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from app.models import JSONValue, Label, Message, Model, Part, Prompt, TextPart, ToolCall, Tooling
+from app.models import Label, Message, Model, Part, Prompt, TextPart, ToolCall
 from app.services.detectors import Detectors, Kind
 from app.services.detectors.normalise import plain_view
 from app.services.labels import Labeller, Reading
@@ -241,15 +241,19 @@ def _texts(prompt: Prompt) -> Iterator[str]:
     for message in prompt.messages:
         yield from (part.text for part in message.parts if isinstance(part, TextPart))
         yield from (call.arguments for call in message.tool_calls)
-    for value in _schemas(prompt.tooling):
-        yield json.dumps(value, ensure_ascii=False)
+    for value in (*prompt.tooling.tools, prompt.tooling.tool_choice, prompt.tooling.response_format):
+        if value is not None:
+            yield json.dumps(value, ensure_ascii=False)
 
 
 def _with_texts(prompt: Prompt, texts: Iterator[str]) -> Prompt:
     messages = tuple(_message_with(message, texts) for message in prompt.messages)
-    schemas: list[JSONValue] = [json.loads(next(texts)) for _ in _schemas(prompt.tooling)]
-    *tools, choice, shape = schemas
-    tooling = replace(prompt.tooling, tools=tuple(tools), tool_choice=choice, response_format=shape)
+    tools = tuple(json.loads(next(texts)) for _ in prompt.tooling.tools)
+    choice, shape = (
+        None if value is None else json.loads(next(texts))
+        for value in (prompt.tooling.tool_choice, prompt.tooling.response_format)
+    )
+    tooling = replace(prompt.tooling, tools=tools, tool_choice=choice, response_format=shape)
     return replace(prompt, messages=messages, tooling=tooling, passages=())
 
 
@@ -257,7 +261,3 @@ def _message_with(message: Message, texts: Iterator[str]) -> Message:
     parts: list[Part] = [TextPart(next(texts)) if isinstance(part, TextPart) else part for part in message.parts]
     calls = [ToolCall(call.id, call.name, next(texts)) for call in message.tool_calls]
     return replace(message, parts=tuple(parts), tool_calls=tuple(calls))
-
-
-def _schemas(tooling: Tooling) -> tuple[JSONValue, ...]:
-    return (*tooling.tools, tooling.tool_choice, tooling.response_format)

@@ -36,3 +36,11 @@ async def nearest(
     """The nearest `limit` over several spaces that share an embedding model, nearest first."""
     found = [hit for space in spaces for hit in await index.query(space, vector=vector, limit=limit, within=within)]
     return sorted(found, key=lambda hit: hit.similarity, reverse=True)[:limit]
+
+
+async def fetch(index: VectorIndex, spaces: Sequence[str], *, ids: Sequence[str]) -> dict[str, Vectors]:
+    """The vectors of the ids in whichever of the spaces holds them."""
+    found: dict[str, Vectors] = {}
+    for space in spaces:
+        found.update(await index.fetch(space, ids=ids))
+    return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +25,7 @@ from app.errors import ConfigurationError, VectorStoreUnavailableError
 from app.models import VectorHit
 from app.protocols import Vectors
 from app.stores.memory_vectors import ranked
+from app.utils.locks import locked
 
 # Recall@10 on 10,000 random vectors of 384 dimensions, the hardest kind: 0.99 (Chroma's defaults: 0.6 to 0.7), at about
 # 2 ms a query. A collection keeps what it was created with.
@@ -37,7 +36,6 @@ READERS = 4
 SERVER_SECONDS = 30.0
 SERVER_ROWS = 1_000
 RETRY_AFTER_SECONDS = 1.0
-LOCK_FILE = ".lock"
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{1,510}[a-zA-Z0-9]")
 
@@ -262,7 +260,13 @@ def _nearest_within(collection: Collection, ids: list[str], *, vector: Vectors, 
 def _open(path: Path) -> ChromaVectorIndex:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as opened:
-        opened.callback(os.close, _take_lock(path))
+        try:
+            opened.enter_context(locked(path))  # two processes writing to one folder lose vectors silently
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"CHROMA_PATH={path} is in use by another process. "
+                "Stop it, or set CHROMA_URL to a Chroma server for both."
+            ) from None
         api = _translated(lambda: _embedded(path, opened=opened))
         return ChromaVectorIndex(api, upserts=Pace(), deletes=Pace(rows=100, least=100), resources=opened.pop_all())
 
@@ -312,19 +316,6 @@ def _talk_directly(api: ServerAPI, *, opened: ExitStack) -> None:
     direct = type(session)(headers=session.headers, timeout=SERVER_SECONDS, trust_env=False)
     opened.callback(direct.close)
     cast("Any", api)._session = direct  # noqa: SLF001  # as above
-
-
-def _take_lock(path: Path) -> int:
-    """Lock the folder for as long as the file stays open: two processes writing to one lose vectors silently."""
-    lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise ConfigurationError(
-            f"CHROMA_PATH={path} is in use by another process. Stop it, or set CHROMA_URL to a Chroma server for both."
-        ) from None
-    return lock
 
 
 def _translated(call: Callable[[], Answer]) -> Answer:

@@ -28,7 +28,7 @@ JSONObject = Mapping[str, Any]
 
 
 class ScriptedModel(ScriptedUpstream):
-    """An OpenAI-compatible server that reads the last message of the user:
+    """An OpenAI-compatible server that does what the last message of the user says.
 
     - "fail with 429": that status; "break off": an error in mid-stream; "stall": a stream that stops after two
       pieces; "say nothing": no answer at all.

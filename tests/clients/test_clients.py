@@ -21,12 +21,12 @@ NODE = CLIENTS / "node"
 SUITE_SECONDS = 100.0
 
 
-async def run(stage: Stage, *command: str | Path, cwd: Path = REPOSITORY) -> str:
-    """Run a suite; its output. Fails with the output if the suite does."""
+async def run(stage: Stage, *command: str | Path, cwd: Path = REPOSITORY, within: float = SUITE_SECONDS) -> str:
+    """Run a program against the gateway; its output. Fails with the output if the program does."""
     environment = stage.environment | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     process = await asyncio.create_subprocess_exec(*command, cwd=cwd, env=environment, stdout=PIPE, stderr=STDOUT)
     try:
-        async with asyncio.timeout(SUITE_SECONDS):
+        async with asyncio.timeout(within):
             output = (await process.communicate())[0].decode(errors="replace")
     finally:
         if process.returncode is None:

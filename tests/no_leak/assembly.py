@@ -22,6 +22,7 @@ from tests.no_leak.configurations import Configuration, Upstreams
 from tests.no_leak.failures import echoing
 from tests.no_leak.origins import CRASH_WORD, LONGEST_INSPECTED
 from tests.no_leak.stage import Stage
+from tests.support.answer import Dialect
 from tests.support.dialects import AnthropicDialect, OllamaDialect, OpenAIDialect
 from tests.support.process import REPOSITORY
 from tests.support.redis import RedisServer
@@ -63,6 +64,7 @@ async def open_stage(
                 logs=lambda: log.getvalue().encode(),
                 redis=redis,
                 database=directory / "data" / "sluice.db",
+                audit=directory / "data" / "audit",
             )
 
 
@@ -70,7 +72,11 @@ async def open_stage(
 async def open_upstreams(configuration: Configuration) -> AsyncGenerator[tuple[Upstreams, ScriptedUpstream], None]:
     """The cloud models by the name of their provider, and the Ollama server; all of them repeat what they are told."""
     async with AsyncExitStack() as stack:
-        dialects = {"OpenAI": OpenAIDialect(), "OpenRouter": OpenAIDialect(), "Anthropic": AnthropicDialect()}
+        dialects: dict[str, Dialect] = {
+            "OpenAI": OpenAIDialect(),
+            "OpenRouter": OpenAIDialect(),
+            "Anthropic": AnthropicDialect(),
+        }
         cloud = {name: await stack.enter_async_context(ScriptedUpstream(speaks)) for name, speaks in dialects.items()}
         local = await stack.enter_async_context(ScriptedUpstream(OllamaDialect(models=configuration.pulled)))
         for upstream in (*cloud.values(), local):

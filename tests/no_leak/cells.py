@@ -9,12 +9,13 @@ from itertools import cycle
 
 from tests.no_leak.configurations import CONFIGURATIONS
 from tests.no_leak.failures import FAILURES
-from tests.no_leak.origins import ORIGINS, PASSAGES
+from tests.no_leak.origins import ORIGINS
 from tests.no_leak.surfaces import SURFACES
 
 BASE = "cloud preferred everywhere"
 ELSEWHERE = 2
 THIRDS = 3
+SCOPES = frozenset({"collection", "document filter"})
 IMAGES = frozenset({"image URL", "image data"})
 
 
@@ -41,7 +42,7 @@ def every_cell(configuration: str) -> list[Cell]:
     cells = []
     for surface in SURFACES:
         fitting = list(_fitting(configuration, surface=surface))
-        random.Random(f"{configuration} {surface}").shuffle(fitting)  # noqa: S311  (a reproducible order, nothing secret)
+        random.Random(f"{configuration} {surface}").shuffle(fitting)
         turns = cycle(fitting)
         for failure in failures_of(configuration) if fitting else ():
             whole = configuration == BASE and failure == "none"
@@ -50,15 +51,18 @@ def every_cell(configuration: str) -> list[Cell]:
     return cells
 
 
-def sample(configuration: str, *, count: int, seed: int = 0) -> list[Cell]:
+def sample(configuration: str, *, count: int, seed: int = 0, can: frozenset[str] | None = None) -> list[Cell]:
     """Of a configuration so many cells, drawn so that each surface, position and origin occurs early.
 
-    Of the failures every third is in it: the configurations take turns, because each failure costs a wait.
+    `can` keeps to those that a deployment can play which lets the suite do no more. Of the failures every third is in
+    it: the configurations take turns, because each failure costs a wait.
     """
     turn = list(CONFIGURATIONS).index(configuration) % THIRDS
     chosen = {"none", *list(failures_of(configuration))[turn::THIRDS]}
-    cells = [cell for cell in every_cell(configuration) if cell.failure in chosen]
-    random.Random(f"{configuration} {seed}").shuffle(cells)  # noqa: S311  (a reproducible order, nothing secret)
+    cells = [
+        cell for cell in every_cell(configuration) if cell.failure in chosen and (can is None or needs(cell) <= can)
+    ]
+    random.Random(f"{configuration} {seed}").shuffle(cells)
     seen: set[tuple[str, str]] = set()
     rank = {}
     for cell in cells:
@@ -68,10 +72,22 @@ def sample(configuration: str, *, count: int, seed: int = 0) -> list[Cell]:
     return sorted(sorted(cells, key=rank.__getitem__)[:count])
 
 
+def needs(cell: Cell) -> set[str]:
+    """What the suite must be able to do to a deployment to play the cell there."""
+    wanted = (ORIGINS[cell.origin].needs, FAILURES[cell.failure].needs)
+    return {need for need in wanted if need is not None}
+
+
 def failures_of(configuration: str) -> Iterator[str]:
     """The failures that can befall a deployment; those that it remembers come at the end."""
     chosen = CONFIGURATIONS[configuration]
-    has = {"Redis": chosen.redis, "embedder": chosen.embedder is not None, "database": True, "local server": not chosen.remote, None: True}
+    has = {
+        "Redis": chosen.redis,
+        "embedder": chosen.embedder is not None,
+        "database": True,
+        "local server": not chosen.remote,
+        None: True,
+    }
     for name, failure in FAILURES.items():
         if has[failure.needs]:
             yield name
@@ -95,34 +111,30 @@ def _possible(configuration: str, *, surface: str, origin: str) -> bool:
         return False
     if origin == "session" and not way.sessions:
         return False
-    # Without an embedding model elsewhere nothing of these can leave, so no twin would show that the cell tests something.
+    # Without an embedding model elsewhere nothing of these can leave and no twin would show anything.
     return way.kind not in ("embed", "search", "store") or chosen.embedder is not None
 
 
 def _fits(configuration: str, *, surface: str, position: str, origin: str) -> bool:
-    place, cause = SURFACES[surface].positions[position], ORIGINS[origin]
-    chosen = CONFIGURATIONS[configuration]
-    if position in IMAGES and (chosen.lossy or chosen.above == "internal"):
-        return False  # no twin could be sent: there are no words for an image there, or images count as internal
-    if chosen.embedder is not None and not _fits_far_embedder(position, origin=origin):
-        return False
-    if cause.own and position not in cause.own:
-        return False
-    if position == "history":
+    place, cause, chosen = SURFACES[surface].positions[position], ORIGINS[origin], CONFIGURATIONS[configuration]
+    misfits = (
+        # No twin could be sent: there are no words for an image there, or images count as internal.
+        position in IMAGES and (chosen.lossy or chosen.above == "internal"),
+        chosen.embedder is not None and not _fits_far_embedder(position, origin=origin),
+        bool(cause.own) and position not in cause.own,
         # The earlier turn goes out under its own label, so that label must be what keeps it from the cloud.
-        return origin in ("session", "detected")
-    if position in ("collection", "document filter"):
+        position == "history" and origin not in ("session", "detected"),
         # These say which documents are used, which an origin in a document does itself.
-        return not origin.startswith("document") and not cause.detected
-    if cause.detected:
-        return place.read and place.sent
-    if origin.startswith("document") and position in PASSAGES:
-        return position != "title of a passage" or origin != "document form"
-    return True
+        position in SCOPES and origin.startswith("document"),
+        cause.detected and not (place.read and place.sent),
+        # A file's name is its title.
+        position == "title of a passage" and origin == "document form",
+    )
+    return not any(misfits)
 
 
 def _fits_far_embedder(position: str, *, origin: str) -> bool:
-    """A question is looked up under its own label, before a document can raise it; titles are found by their content."""
+    """A question is looked up under its own label, before a document can raise it; titles are not embedded."""
     return origin.startswith("document") == (position == "passage") and position != "title of a passage"
 
 

@@ -30,10 +30,11 @@ PULLED = (
 class Configuration:
     """A deployment.
 
-    `settings` are those beside the ordinary ones.
-    `above` is the lowest label that no cloud model is cleared for, `cloud` the first cloud model, which requests name
-    if they are to be `stated`, `times` how often each is sent, `pulled` what the Ollama server lists, of which `remote`
-    run elsewhere. `lossy`: the cloud model is asked in a protocol that has no words for some fields, images among them. `catalog` is added to the catalog file.
+    `settings` are those beside the ordinary ones, `above` is the lowest label that no cloud model is cleared for,
+    `cloud` the first cloud model, which requests name if it is to be `stated`, `times` how often each is sent, `pulled`
+    what the Ollama server lists, of which `remote` run elsewhere. `lossy`: the cloud model is asked in a protocol that
+    has no words for some fields, images among them. `redacts`: a cloud model gets the text around what detectors find.
+    `catalog` is added to the catalog file.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Configuration:
     answers_locally: bool = True
     redis: bool = False
     embedder: str | None = None
+    redacts: bool = False
     catalog: str = ""
     can: frozenset[str] = field(default_factory=frozenset)
 
@@ -121,6 +123,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
         settings=_with(_cloud_first, cloud_clearance="public"), above="internal", can=frozenset({"document default"})
     ),
     "embeddings in the cloud": Configuration(settings=_with(_cloud_first, embedding_model=EMBEDDER), embedder="OpenAI"),
+    "redaction": Configuration(settings=_with(_cloud_first, redact="confidential"), redacts=True),
     "documents confidential by default": Configuration(
         settings=_with(_cloud_first, document_default_label="confidential"), can=frozenset({"document default"})
     ),

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.canaries import card_number, iban, invent_word, json_web_token
 from tests.support.canaries import SECRETS as MADE_UP_SECRETS
+from tests.support.canaries import card_number, iban, invent_word, json_web_token
 
 # Runs share no six words in a row, or a public twin would repeat what another run said under a label.
 QUESTION = "Who repaired the {thing}?"
@@ -54,7 +54,11 @@ class Draft:
     def begin_session(self) -> dict[str, Any]:
         """The earlier turn, which from now on there is."""
         if self.earlier is None:
-            self.earlier = {"message": f"Good morning {self.words.name}.", "documents": False, "session_id": self.words.name}
+            self.earlier = {
+                "message": f"Good morning {self.words.thing}.",
+                "documents": False,
+                "session_id": self.words.name,
+            }
             self.body["session_id"] = self.words.name
         return self.earlier
 
@@ -81,7 +85,7 @@ class Upload:
 
 def choose_words(seed: str, *, secret: str | None) -> Words:
     """The words that belong to the seed, the same on every run; `secret` names a detectable kind of canary."""
-    chance = random.Random(seed)  # noqa: S311  (reproducible words, no secret of anybody)
+    chance = random.Random(seed)
     return Words(
         canary=SECRETS[secret](chance) if secret else invent_word(chance),
         carrier=invent_word(chance),

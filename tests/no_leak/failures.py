@@ -182,5 +182,5 @@ FAILURES: Mapping[str, Failure] = {
     "cloud reset": Failure(trouble=_cloud(lambda _answer: ResetConnection()), remembered=True),
     "cloud cut": Failure(trouble=_cloud(lambda answer: CutMidStream(of=answer)), remembered=True),
     # The gateway takes the models for remote ones from then on.
-    "local answers from elsewhere": Failure(trouble=_local(lambda answer: RemoteHost(answer)), remembered=True),
+    "local answers from elsewhere": Failure(trouble=_local(RemoteHost), remembered=True),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tests.no_leak.cells import Cell, by_failure
+from tests.no_leak.cells import Cell, by_failure, needs
 from tests.no_leak.configurations import Configuration
 from tests.no_leak.drafts import SECRETS, SHORT_SECRETS, Draft, Words, choose_words
 from tests.no_leak.failures import FAILURES
@@ -49,18 +49,13 @@ class Verdict:
 
 async def judge(cells: Sequence[Cell], *, stage: Stage, configuration: Configuration) -> list[Verdict]:
     """A verdict for each cell that this stage can play."""
-    playable = [cell for cell in cells if _needs(cell) <= stage.can]
+    playable = [cell for cell in cells if needs(cell) <= stage.can]
     verdicts = []
     for failure, batch in by_failure(playable):
         runs = [(_run(cell, configuration, twin=False), _run(cell, configuration, twin=True)) for cell in batch]
         await _play(runs, failure=failure, stage=stage, times=configuration.times)
         verdicts += await _inspect(runs, stage=stage, configuration=configuration)
     return verdicts
-
-
-def _needs(cell: Cell) -> set[str]:
-    wanted = (ORIGINS[cell.origin].needs, FAILURES[cell.failure].needs)
-    return {need for need in wanted if need is not None}
 
 
 def _run(cell: Cell, configuration: Configuration, *, twin: bool) -> Run:
@@ -73,10 +68,10 @@ def _run(cell: Cell, configuration: Configuration, *, twin: bool) -> Run:
         draft.add_document()["sensitivity"] = LABEL_OF_TWINS
     if surface.kind == "search":
         draft.add_document()["sensitivity"] = LABEL_OF_TWINS
-    if surface.kind == "store" and origin.detected or cell.origin in ("header", "detector crash"):
+    if (surface.kind == "store" and origin.detected) or cell.origin in ("header", "detector crash"):
         _state_document(draft)
     origin.apply(draft, label)
-    if surface.kind in ("chat", "explain") and (configuration.stated or twin and FAILURES[cell.failure].remembered):
+    if surface.kind in ("chat", "explain") and (configuration.stated or (twin and FAILURES[cell.failure].remembered)):
         draft.body["model"] = configuration.cloud
     return Run(cell=cell, draft=draft, label=label)
 
@@ -113,9 +108,7 @@ async def _send(run: Run, *, stage: Stage) -> None:
 # Judging
 
 
-async def _inspect(
-    runs: Sequence[tuple[Run, Run]], *, stage: Stage, configuration: Configuration
-) -> list[Verdict]:
+async def _inspect(runs: Sequence[tuple[Run, Run]], *, stage: Stage, configuration: Configuration) -> list[Verdict]:
     sent, traces = stage.sent(), await stage.traces()
     stored = {"Redis": await stage.redis.contents()} if stage.redis else {}
     verdicts = []
@@ -135,9 +128,14 @@ def _all_words(run: Run) -> dict[str, str]:
 
 
 def _secret_words(run: Run, configuration: Configuration) -> dict[str, str]:
-    """The words that may reach no cloud model: the question itself may, where only a document it never met has a label."""
+    """The words that may reach no cloud model.
+
+    The question itself may where only a document that it never met has a label, and what stands beside a value that was
+    redacted may as well.
+    """
     words = _all_words(run)
-    if configuration.embedder is not None and run.cell.position == "passage":
+    unmet = configuration.embedder is not None and run.cell.position == "passage"
+    if unmet or (configuration.redacts and ORIGINS[run.cell.origin].detected):
         del words["carrier"]
     return words
 

@@ -46,6 +46,7 @@ class Stage:
     logs: Read = bytes
     redis: RedisServer | None = None
     database: Path | None = None
+    audit: Path | None = None
     errors: bytearray = field(default_factory=bytearray)
 
     async def send(self, draft: Draft, *, surface: Surface) -> Reply:
@@ -117,10 +118,12 @@ class Stage:
         return places
 
     async def traces(self) -> dict[str, bytes]:
-        """What the gateway says of its requests: its log, its metrics, the errors it answered with."""
+        """What the gateway says of its requests: its log, metrics and audit record, the errors it answered with."""
         async with self.client.get("/metrics") as response:
             metrics = await response.read()
-        return {"logs": self.logs(), "metrics": metrics, "errors": bytes(self.errors)}
+        records = sorted(self.audit.rglob("*")) if self.audit else []
+        audit = b"\n".join(record.read_bytes() for record in records if record.is_file())
+        return {"logs": self.logs(), "metrics": metrics, "errors": bytes(self.errors), "the audit record": audit}
 
 
 def lock_database(path: Path) -> sqlite3.Connection:

@@ -158,7 +158,12 @@ def _refusal(draft: Draft, text: str) -> None:
 
 
 def _tool_use(
-    draft: Draft, *, call: str = "call_1", name: str = "look_up", arguments: str = '{"what": "storm"}', result: str = "ok"
+    draft: Draft,
+    *,
+    call: str = "call_1",
+    name: str = "look_up",
+    arguments: str = '{"what": "storm"}',
+    result: str = "ok",
 ) -> None:
     function = {"name": name, "arguments": arguments}
     draft.body["messages"][1:1] = [
@@ -303,12 +308,15 @@ SURFACES: Mapping[str, Surface] = {
         path="/chat/stream", kind="chat", outline=_with_messages, positions={**MESSAGES, **STORED}
     ),
     "openai": Surface(path="/v1/chat/completions", kind="chat", outline=_completion, positions=OPENAI),
-    "openai stream": Surface(
-        path="/v1/chat/completions", kind="chat", outline=_streamed, positions=OPENAI
-    ),
+    "openai stream": Surface(path="/v1/chat/completions", kind="chat", outline=_streamed, positions=OPENAI),
     "socket": Surface(path="/websockets/chat/{session}", kind="chat", outline=_frame, positions=NATIVE, socket=True),
     "stateless socket": Surface(
-        path="/websockets/openrouter", kind="chat", outline=_with_messages, positions=MESSAGES, socket=True, sessions=False
+        path="/websockets/openrouter",
+        kind="chat",
+        outline=_with_messages,
+        positions=MESSAGES,
+        socket=True,
+        sessions=False,
     ),
     "route": Surface(path="/route", kind="explain", outline=_native, positions=NATIVE),
     "embeddings": Surface(path="/v1/embeddings", kind="embed", outline=_embedding, positions=EMBEDDINGS),

@@ -33,9 +33,9 @@ async def redis_for(name: str, directory: Path) -> AsyncIterator[RedisServer | N
 
 async def check(name: str, cells: Sequence[Cell], *, directory: Path) -> None:
     """Nothing leaks in any of the cells, and every twin arrives."""
-    async with redis_for(name, directory) as redis:
-        async with open_stage(directory, CONFIGURATIONS[name], redis=redis) as stage:
-            verdicts = await judge(cells, stage=stage, configuration=CONFIGURATIONS[name])
+    chosen = CONFIGURATIONS[name]
+    async with redis_for(name, directory) as redis, open_stage(directory, chosen, redis=redis) as stage:
+        verdicts = await judge(cells, stage=stage, configuration=chosen)
     assert len(verdicts) == len(cells)
     failed = [str(verdict) for verdict in verdicts if not verdict.passed]
     assert not failed, f"{len(failed)} of {len(verdicts)} cells:\n" + "\n".join(failed)

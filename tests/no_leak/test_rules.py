@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 
 from app.egress import Egress, LocalNetworks, PeerNotLocalError, Request
 from app.errors import NotClearedError
-from app.models import Caller, ChatRequest, Complexity, Dispatch, Label, Locality, Message, Model, Route, Usage
+from app.models import Caller, ChatRequest, Complexity, Dispatch, Label, Locality, Message, Model, Route, Turn, Usage
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
 from app.stores.memory_cache import MemoryCache
+from app.stores.sql.engine import Database
+from app.stores.sql.sessions import SqlSessionStore
 from app.utils.logging import JSONFormatter
 from app.wiring import open_services
 from tests.no_leak.assembly import open_stage
@@ -35,6 +38,7 @@ from tests.support.upstream import ScriptedUpstream
 
 FAR = "embeddings in the cloud"
 CANARY = "quixotropic"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CLOUD_MODEL = Model(provider="openai", name="any", locality=Locality.CLOUD, clearance=Label.INTERNAL)
 LOCAL_MODEL = Model(provider="ollama", name="any", locality=Locality.LOCAL, clearance=Label.CONFIDENTIAL)
 
@@ -124,6 +128,18 @@ async def test_pictures_stay_local_where_the_operator_says_so(tmp_path: Path) ->
         assert in_cloud(stage, CANARY)
 
 
+async def test_redaction_lowers_nothing_that_is_stated(tmp_path: Path) -> None:
+    """What is found is taken out; what is stated stays above the clearance all the same."""
+    base = CONFIGURATIONS["redaction"]
+    strict = replace(base, settings=lambda cloud: {**base.settings(cloud), "cloud_clearance": "public"})
+    body = {"message": f"{CANARY} {openai_key(random.Random(1))}", "documents": False}
+    async with open_stage(tmp_path, strict) as stage:
+        await ask(stage, {**body, "sensitivity": "internal"})
+        assert not in_cloud(stage, CANARY)
+        await ask(stage, body)
+        assert in_cloud(stage, CANARY)
+
+
 async def test_a_field_that_is_not_known_is_refused(stage: Stage) -> None:
     """A misspelt label, or an address that a client library would obey, never goes unnoticed."""
     for field in ("sensitivty", "api_base", "base_url", "extra_headers", "fallbacks", "mcp_servers"):
@@ -167,10 +183,18 @@ async def test_an_explanation_makes_no_call(tmp_path: Path) -> None:
         assert not in_cloud(stage, CANARY)
 
 
+async def test_a_stored_turn_of_a_lower_label_leaves_the_mark_as_it_is(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'sessions.db'}")
+    sessions = SqlSessionStore(database, clock=lambda: NOW)
+    await sessions.raise_mark("s1", tenant="a", user_id=None, label=Label.CONFIDENTIAL)
+    turn = Turn(message=Message.of("user", "Hello"), label=Label.PUBLIC, created_at=NOW)
+    await sessions.append("s1", tenant="a", turns=[turn])
+    assert (await sessions.read("s1", tenant="a", clearance=Label.CONFIDENTIAL)).mark is Label.CONFIDENTIAL
+    await database.close()
+
+
 def slot(*, tenant: str = "a", label: Label = Label.PUBLIC, clearance: Label = Label.CONFIDENTIAL) -> Slot:
-    partition = Partition(
-        tenant=tenant, label=label, clearance=clearance, policy="p", catalog="c", documents="d"
-    )
+    partition = Partition(tenant=tenant, label=label, clearance=clearance, policy="p", catalog="c", documents="d")
     return Slot(request=ChatRequest(messages=(Message.of("user", "Hello"),)), partition=partition)
 
 
@@ -191,7 +215,9 @@ def store() -> MemoryCache:
 
 
 @pytest.mark.parametrize(
-    "other", [slot(tenant="b"), slot(label=Label.INTERNAL), slot(clearance=Label.INTERNAL)], ids=["tenant", "label", "clearance"]
+    "other",
+    [slot(tenant="b"), slot(label=Label.INTERNAL), slot(clearance=Label.INTERNAL)],
+    ids=["tenant", "label", "clearance"],
 )
 async def test_a_cached_answer_is_found_in_its_own_partition_only(store: MemoryCache, other: Slot) -> None:
     answers = cache(store)
@@ -312,11 +338,8 @@ async def test_a_proxy_from_the_environment_is_not_used(
 
 
 def test_an_exceptions_text_is_not_logged() -> None:
-    try:
-        raise ValueError(CANARY)
-    except ValueError as error:
-        caught = (type(error), error, error.__traceback__)
-    record = logging.makeLogRecord({"msg": "unexpected error", "exc_info": caught})
+    error = ValueError(CANARY)
+    record = logging.makeLogRecord({"msg": "unexpected error", "exc_info": (type(error), error, None)})
     assert CANARY not in JSONFormatter().format(record)
 
 

@@ -11,7 +11,6 @@ from app.models import ImagePart, Message, Part, TextPart, ToolCall
 from app.routers.native import ImageContent, Name, Strict, TextContent
 from app.routers.openai.fields import BY_SHAPE, Unsupported, by
 
-
 CacheControl = dict[str, JsonValue]
 
 

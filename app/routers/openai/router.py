@@ -14,11 +14,11 @@ from app.routers.openai.bodies import ChatCompletionBody
 from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
 from app.routers.openai.options import OptionsDep
 from app.routers.openai.rendering import CompletionSurface
-from app.routers.openai.schemas import ERRORS, STREAM, CompletionReply, EmbeddingsReply, ModelReply, ModelsReply
+from app.routers.openai.schemas import STREAM, CompletionReply, EmbeddingsReply, ModelReply, ModelsReply
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.services.catalog import CatalogView
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute, dependencies=EDGE, responses=ERRORS)
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute, dependencies=EDGE)
 
 # Names that stand for a rule instead of a model.
 ALIASES = ("auto", "documents", "local")

@@ -8,17 +8,7 @@ from pydantic import BaseModel
 
 from app.models import FinishReason
 from app.routers.native import CitationReply
-
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class ErrorReply(BaseModel):
-    error: ErrorDetail
+from app.routers.schemas import EVENT, RouteReply
 
 
 class TokenUsage(BaseModel):
@@ -70,7 +60,7 @@ class Explanation(BaseModel):
     cost: float | None
     usage_estimated: bool
     citations: list[CitationReply]
-    route: dict[str, Any]
+    route: RouteReply
 
 
 class CompletionReply(BaseModel):
@@ -119,14 +109,10 @@ class ModelsReply(BaseModel):
     data: list[ModelReply]
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorReply, "description": "The request cannot be answered as it stands."},
-    "5XX": {"model": ErrorReply, "description": "A model or a part of the gateway failed."},
-}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "model": CompletionReply,
-        "description": "The completion, or with `stream` its chunks as server-sent events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "The completion, or with `stream` its chunks as server-sent events and `[DONE]` after the last.",
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
 }

@@ -248,6 +248,10 @@ class SqlDocumentStore:
         async with self._database.read() as connection:
             return await upkeep.live_versions(connection)
 
+    async def vector_owners(self, versions: Sequence[str], *, space: str) -> set[str]:
+        async with self._database.read() as connection:
+            return await upkeep.vector_owners(connection, versions, space=space)
+
     async def queue_indexing(self, versions: Sequence[str]) -> None:
         async with self._database.write() as connection:
             await upkeep.queue_indexing(connection, versions, now=self._clock())

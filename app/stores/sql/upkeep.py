@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, exists, not_, select
+from sqlalchemy import and_, delete, exists, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import JobKind
@@ -29,6 +29,16 @@ async def live_versions(connection: AsyncConnection) -> list[LiveVersion]:
     result = await connection.stream(statement)
     async for page in result.partitions(_PAGE):
         found.extend(LiveVersion(**row._mapping) for row in page)  # noqa: SLF001  # public, in spite of its name
+    return found
+
+
+async def vector_owners(connection: AsyncConnection, ids: Sequence[str], *, space: str) -> set[str]:
+    """Those of the versions that have a job, or are live in the space."""
+    at_work = exists(select(jobs.c.id).where(jobs.c.version == versions.c.id))
+    owns = or_(at_work, and_(versions.c.live, versions.c.space == space))
+    found: set[str] = set()
+    for batch in in_batches(ids):
+        found.update(await connection.scalars(select(versions.c.id).where(versions.c.id.in_(batch), owns)))
     return found
 
 

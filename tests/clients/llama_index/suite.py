@@ -60,7 +60,9 @@ async def test_streams_join_to_the_answer(llm: OpenAILike) -> None:
 
 def test_a_tool_is_called_and_its_result_answered(llm: OpenAILike) -> None:
     question = 'How is the weather? {"city": "Oslo"} and {"city": "Bergen"}'
-    answer = llm.chat_with_tools([FunctionTool.from_defaults(weather)], user_msg=question, allow_parallel_tool_calls=True)
+    answer = llm.chat_with_tools(
+        [FunctionTool.from_defaults(weather)], user_msg=question, allow_parallel_tool_calls=True
+    )
     calls = llm.get_tool_calls_from_response(answer)
     assert [weather(**call.tool_kwargs) for call in calls] == ["rain in Oslo", "rain in Bergen"]
     results = [

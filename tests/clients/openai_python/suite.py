@@ -76,7 +76,9 @@ def test_a_stream_joins_to_the_answer_and_ends_with_its_usage(client: OpenAI) ->
 
 
 async def test_an_asynchronous_stream_joins_to_the_answer(async_client: AsyncOpenAI) -> None:
-    async with async_client.chat.completions.stream(model=MODEL, messages=ask("In pieces: when does water boil?")) as stream:
+    async with async_client.chat.completions.stream(
+        model=MODEL, messages=ask("In pieces: when does water boil?")
+    ) as stream:
         pieces = [event.delta async for event in stream if event.type == "content.delta"]
     assert len(pieces) > 1
     assert "".join(pieces) == TEXT
@@ -98,7 +100,7 @@ def test_a_tool_is_called_and_its_result_answered(client: OpenAI) -> None:
     first: Any = client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER]).choices[0]
     [call] = first.message.tool_calls
     assert (first.finish_reason, json.loads(call.function.arguments)) == ("tool_calls", {"city": "Oslo"})
-    result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
+    result: Any = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
     second = client.chat.completions.create(model=MODEL, messages=[*messages, first.message, result], tools=[WEATHER])
     assert second.choices[0].message.content == "The tool says: rain"
 

@@ -1,0 +1,188 @@
+"""Examples for the OpenAPI document: a request and an answer for each operation, as they go over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+TEXT = "text/plain"
+
+MODEL = "openai/gpt-4o"
+TIME = "2026-01-01T12:00:00+00:00"
+QUESTION = "How long does the moon take to orbit the Earth?"
+ANSWER = "The moon orbits the Earth every 27 days."
+PASSAGE = {"document_id": "moon", "title": "Moon", "content": ANSWER, "score": 0.8421}
+
+ROUTE: dict[str, Any] = {
+    "label": "public",
+    "raised_by": [],
+    "rule": "simple",
+    "candidates": [{"model": MODEL, "dropped": None}],
+    "attempts": [{"model": MODEL, "outcome": "ok"}],
+    "cache": "miss",
+}
+USAGE: dict[str, Any] = {"prompt_tokens": 58, "completion_tokens": 12, "total_tokens": 70, "estimated": False}
+CHAT: dict[str, Any] = {
+    "id": "0b0e6f1c-4d7c-4a8e-9d3e-0a1b2c3d4e5f",
+    "message": ANSWER,
+    "model_used": MODEL,
+    "tokens_used": 70,
+    "cost": 0.000265,
+    "cached": False,
+    "sensitivity": "public",
+    "complexity": "simple",
+    "session_id": None,
+    "timestamp": TIME,
+    "finish_reason": "stop",
+    "usage": USAGE,
+    "citations": [PASSAGE],
+    "route": ROUTE,
+}
+EVENT = {"data": '{"content":"The moon orbits "}'}
+DOCUMENT: dict[str, Any] = {
+    "id": "moon",
+    "collection": "default",
+    "title": "Moon",
+    "status": "indexed",
+    "sensitivity": "internal",
+    "media_type": "text/plain",
+    "size": 40,
+    "chunks": 1,
+    "progress": {"stage": None, "done": 0, "total": 0},
+    "warnings": [],
+    "metadata": {"topic": "astronomy"},
+    "error": None,
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+PENDING: dict[str, Any] = {**DOCUMENT, "status": "pending", "chunks": 0}
+COMPLETION: dict[str, Any] = {
+    "id": "chatcmpl-0b0e6f1c-4d7c-4a8e-9d3e-0a1b2c3d4e5f",
+    "object": "chat.completion",
+    "created": 1767268800,
+    "model": MODEL,
+    "system_fingerprint": None,
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": ANSWER, "refusal": None, "annotations": []},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 18, "completion_tokens": 12, "total_tokens": 30},
+    "sluice": {
+        "sensitivity": "public",
+        "complexity": "simple",
+        "session_id": None,
+        "cached": False,
+        "cost": 0.000165,
+        "usage_estimated": False,
+        "citations": [],
+        "route": ROUTE,
+    },
+}
+CHUNK_EVENT = {
+    "data": (
+        '{"id":"chatcmpl-0b0e6f1c-4d7c-4a8e-9d3e-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1767268800,'
+        '"model":"openai/gpt-4o","system_fingerprint":null,"choices":[{"index":0,"delta":{"content":"The moon "},'
+        '"logprobs":null,"finish_reason":null}]}'
+    )
+}
+CATALOG_MODEL: dict[str, Any] = {
+    "id": MODEL,
+    "name": "GPT-4o",
+    "description": "General model without reasoning; obeys a temperature.",
+    "context_length": 128000,
+    "supports_vision": True,
+    "pricing": {"prompt": 0.0000025, "completion": 0.00001},
+    "locality": "cloud",
+    "clearance": "internal",
+    "available": True,
+}
+LISTED: dict[str, Any] = {"id": MODEL, "object": "model", "created": 0, "owned_by": "openai", "available": True}
+EMBEDDING: dict[str, Any] = {"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}
+
+CHAT_REQUEST: dict[str, Any] = {"message": QUESTION, "documents": True, "temperature": 0.2}
+
+# By operation, then by media type.
+REQUESTS: Mapping[str, Mapping[str, Any]] = {
+    "post /chat": {JSON: CHAT_REQUEST},
+    "post /chat/stream": {JSON: CHAT_REQUEST},
+    "post /route": {JSON: CHAT_REQUEST},
+    "post /documents": {
+        JSON: {
+            "documents": [{"id": "moon", "title": "Moon", "content": ANSWER, "metadata": {"topic": "astronomy"}}],
+            "sensitivity": "internal",
+        },
+    },
+    "post /search": {JSON: {"query": QUESTION, "limit": 3}},
+    "post /v1/chat/completions": {JSON: {"model": "auto", "messages": [{"role": "user", "content": QUESTION}]}},
+    "post /v1/embeddings": {JSON: {"model": "auto", "input": [ANSWER]}},
+}
+
+# By operation, then by status and media type.
+REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
+    "post /chat": {("200", JSON): CHAT, ("200", EVENTS): EVENT},
+    "post /chat/stream": {("200", EVENTS): EVENT},
+    "post /route": {
+        ("200", JSON): {
+            "sensitivity": "public",
+            "complexity": "simple",
+            "complexity_score": 0.12,
+            "model": MODEL,
+            "route": {**ROUTE, "attempts": []},
+        }
+    },
+    "post /documents": {
+        ("202", JSON): {"documents": [PENDING]},
+        ("200", JSON): {"documents": [DOCUMENT]},
+    },
+    "get /documents": {("200", JSON): {"documents": [DOCUMENT], "next": None}},
+    "get /documents/{document_id}": {("200", JSON): DOCUMENT},
+    "post /search": {
+        ("200", JSON): {
+            "documents": [
+                {
+                    "id": "4f2b:0",
+                    "content": ANSWER,
+                    "metadata": {
+                        "topic": "astronomy",
+                        "document_id": "moon",
+                        "title": "Moon",
+                        "collection": "default",
+                        "sensitivity": "internal",
+                    },
+                    "score": 0.842137,
+                }
+            ],
+            "query": QUESTION,
+            "count": 1,
+        }
+    },
+    "post /v1/chat/completions": {("200", JSON): COMPLETION, ("200", EVENTS): CHUNK_EVENT},
+    "post /v1/embeddings": {
+        ("200", JSON): {
+            "object": "list",
+            "data": [EMBEDDING],
+            "model": "builtin/all-MiniLM-L6-v2",
+            "usage": {"prompt_tokens": 10, "total_tokens": 10},
+        }
+    },
+    "get /v1/models": {("200", JSON): {"object": "list", "data": [LISTED]}},
+    "get /v1/models/{name}": {("200", JSON): LISTED},
+    "get /models": {("200", JSON): {"models": [CATALOG_MODEL], "count": 1}},
+    "get /": {("200", JSON): {"message": "Sluice", "version": "0.1.0", "docs": "/docs", "status": "running"}},
+    "get /health": {
+        ("200", JSON): {
+            "status": "healthy",
+            "checks": {"database": {"status": "ok"}, "vector_store": {"status": "ok"}, "cache": {"status": "ok"}},
+            "timestamp": TIME,
+            "version": "0.1.0",
+        }
+    },
+    "get /ready": {("200", JSON): {"ready": True}, ("503", JSON): {"ready": False}},
+    "get /metrics": {("200", TEXT): '# TYPE sluice_requests_total counter\nsluice_requests_total{outcome="ok"} 1.0\n'},
+}

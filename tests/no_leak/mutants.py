@@ -1,0 +1,565 @@
+"""Small faults, one or more for each rule of the promise, and the test that notices each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.process import REPOSITORY
+
+# What the killers need of the repository.
+TESTS = ("conftest.py", "gateway", "no_leak", "providers", "routers", "services", "stores", "support")
+COPIED = ("app", "policy.toml", "catalog.toml", "pyproject.toml", *(f"tests/{name}" for name in TESTS))
+TESTS_FAILED = 1
+PATIENCE = 120
+RULES = "tests/no_leak/test_rules.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """`before` stands exactly once in the file; with `after` in its place the rule does not hold and `killer` fails."""
+
+    name: str
+    rule: str
+    file: str
+    before: str
+    after: str
+    killer: str
+
+    def apply(self, root: Path) -> None:
+        path = root / self.file
+        source = path.read_text(encoding="utf-8")
+        if source.count(self.before) != 1:
+            raise LookupError(f"{self.name}: what it replaces stands {source.count(self.before)} times in {self.file}")
+        path.write_text(source.replace(self.before, self.after), encoding="utf-8")
+
+
+def survives(mutant: Mutant, *, workspace: Path) -> str | None:
+    """Run the killer on a copy of the repository with the mutant in it; what it printed if it did not fail."""
+    shutil.rmtree(workspace, ignore_errors=True)
+    for name in COPIED:
+        source, target = REPOSITORY / name, workspace / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        copy(source, target)
+    mutant.apply(workspace)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--show-capture=no", mutant.killer]
+    environment = {**os.environ, "PYTHONPATH": str(workspace), "PYTHONHASHSEED": "0"}
+    for name in ("COVERAGE_PROCESS_START", "COV_CORE_SOURCE", "COV_CORE_CONFIG", "COV_CORE_DATAFILE"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        command, cwd=workspace, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    if done.returncode == TESTS_FAILED and " failed" in done.stdout:
+        return None
+    return f"exit status {done.returncode}: {done.stdout[-2000:]}{done.stderr[-1000:]}"
+
+
+def _rules(name: str) -> str:
+    return f"{RULES}::{name}"
+
+
+LABELS: Sequence[Mutant] = (
+    Mutant(
+        name="stated label ignored",
+        rule="The label is the highest of what caller and key state, what is found, stored and repeated",
+        file="app/services/labels.py",
+        before='label=stated or Label.PUBLIC, where="sensitivity"',
+        after='label=Label.PUBLIC, where="sensitivity"',
+        killer="tests/gateway/test_chat.py::test_confidential_goes_to_a_local_model_and_is_never_cached",
+    ),
+    Mutant(
+        name="key's floor ignored",
+        rule="The label is the highest of what caller and key state, what is found, stored and repeated",
+        file="app/services/labels.py",
+        before="label=caller.label_floor",
+        after="label=Label.PUBLIC",
+        killer=_rules("test_a_keys_floor_raises_every_request"),
+    ),
+    Mutant(
+        name="header label ignored on native surfaces",
+        rule="`sensitivity` in the body and in `x-sluice-sensitivity` are joined",
+        file="app/routers/native.py",
+        before="for label in (self.sensitivity, stated) if label is not None",
+        after="for label in (self.sensitivity,) if label is not None",
+        killer=_rules("test_a_header_raises_what_the_body_says"),
+    ),
+    Mutant(
+        name="header label ignored on OpenAI's chat",
+        rule="`sensitivity` in the body and in `x-sluice-sensitivity` are joined",
+        file="app/routers/openai/bodies.py",
+        before="for label in (self.sensitivity, options.sensitivity) if label is not None",
+        after="for label in (self.sensitivity,) if label is not None",
+        killer=_rules("test_a_header_raises_what_the_body_says"),
+    ),
+    Mutant(
+        name="misspelt header ignored",
+        rule="Unknown `x-sluice-*` headers are refused",
+        file="app/dependencies.py",
+        before="if name != SENSITIVITY_HEADER:",
+        after="if name != SENSITIVITY_HEADER:\n            continue\n        if False:",
+        killer="tests/gateway/test_bad_input.py::test_a_misspelt_label_header_is_refused",
+    ),
+    Mutant(
+        name="unknown fields ignored",
+        rule="Unknown fields are refused; adapters get a closed value, never the client's body",
+        file="app/routers/native.py",
+        before='extra="forbid"',
+        after='extra="ignore"',
+        killer=_rules("test_a_field_that_is_not_known_is_refused"),
+    ),
+    Mutant(
+        name="detector failure is public",
+        rule="A detector that fails makes the whole request confidential",
+        file="app/services/detectors/scan.py",
+        before="            return Label.CONFIDENTIAL\n",
+        after="            return Label.PUBLIC\n",
+        killer=_rules("test_a_detector_that_fails_makes_the_request_confidential"),
+    ),
+    Mutant(
+        name="too long is public",
+        rule="Above the size limit the label is confidential",
+        file="app/services/detectors/scan.py",
+        before="            self._give_up(UNINSPECTED)\n            return\n",
+        after="            return\n",
+        killer=_rules("test_what_is_too_long_to_be_read_is_confidential"),
+    ),
+    Mutant(
+        name="pictures are public",
+        rule="Parts that cannot be read take `UNINSPECTED_LABEL`",
+        file="app/services/labels.py",
+        before="            if images:\n",
+        after="            if not images:\n",
+        killer=_rules("test_pictures_stay_local_where_the_operator_says_so"),
+    ),
+    Mutant(
+        name="history not read",
+        rule="Detectors see the join of adjacent parts and turns",
+        file="app/services/gateway.py",
+        before="        return await self._labeller.read_prompt(\n            conversation.messages,",
+        after="        return await self._labeller.read_prompt(\n            conversation.new_messages,",
+        killer=_rules("test_a_secret_that_is_split_over_two_turns_of_a_session_is_found"),
+    ),
+    Mutant(
+        name="message parts not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before="part.text if isinstance(part, TextPart) else _readable_url(part.url)",
+        after='"" if isinstance(part, TextPart) else _readable_url(part.url)',
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="image URLs not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before='url.partition(",")[0] if url.startswith("data:image/") else url',
+        after='url.partition(",")[0] if url.startswith("data:image/") else ""',
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="names not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before="for text in (message.name, message.tool_call_id):",
+        after="for text in ():",
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="tool arguments not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before='f"{call.id} {call.name}\\n{call.arguments}"',
+        after='f"{call.id} {call.name}"',
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="tool names and ids not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before='f"{call.id} {call.name}\\n{call.arguments}"',
+        after="call.arguments",
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="tool schemas not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before='yield Field(f"tools[{position}]", _json(tool))',
+        after='yield Field(f"tools[{position}]", "")',
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="answer schema not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before="if tooling.response_format is not None:",
+        after="if False:",
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="stop strings not read",
+        rule="Every text that would be sent is read",
+        file="app/services/labels.py",
+        before="enumerate(sampling.stop)",
+        after="enumerate(())",
+        killer=_rules("test_a_secret_is_found_in_every_position_that_is_sent"),
+    ),
+    Mutant(
+        name="answers lose their label when they come back",
+        rule="Answers keep their label when they come back",
+        file="app/services/labels.py",
+        before="        reading = Reading().join(floors).join(repeated).join(self._uninspected_parts(messages))",
+        after="        reading = Reading().join(floors).join(self._uninspected_parts(messages))",
+        killer="tests/gateway/test_echoes.py::test_a_confidential_answer_that_comes_back_as_history_stays_local",
+    ),
+)
+
+ROUTING: Sequence[Mutant] = (
+    Mutant(
+        name="join after retrieval out",
+        rule="The label is joined again after retrieval, before dispatch",
+        file="app/services/gateway.py",
+        before="reading=reading.join_passages(passages)",
+        after="reading=reading",
+        killer="tests/gateway/test_documents.py"
+        "::test_a_confidential_passage_raises_the_request_and_reroutes_it_before_dispatch",
+    ),
+    Mutant(
+        name="candidates not filtered by label",
+        rule="Lists order candidates, they never grant clearance",
+        file="app/services/llm_router.py",
+        before="if not facts.label <= model.clearance:\n        return",
+        after="if False:\n        return",
+        killer="tests/services/test_llm_router.py::test_only_cleared_models_are_in_the_plan",
+    ),
+    Mutant(
+        name="dispatch check out",
+        rule="A dispatch above the clearance cannot be constructed, whatever planned it",
+        file="app/models.py",
+        before="if not self.label <= self.model.clearance:",
+        after="if False:",
+        killer=_rules("test_a_dispatch_above_the_clearance_cannot_be_made"),
+    ),
+    Mutant(
+        name="only confidential is compared",
+        rule="The comparison is label <= clearance for every model",
+        file="app/services/llm_router.py",
+        before="if not facts.label <= model.clearance:\n        return",
+        after="if facts.label is Label.CONFIDENTIAL and not facts.label <= model.clearance:\n        return",
+        killer=_rules("test_a_label_is_compared_with_the_clearance_and_not_with_one_word"),
+    ),
+    Mutant(
+        name="cloud cleared for everything",
+        rule="`CLOUD_CLEARANCE` above `internal` stops the start",
+        file="app/config.py",
+        before="if self.cloud_clearance > Label.INTERNAL:",
+        after="if False:",
+        killer="tests/gateway/test_operations.py::test_unsafe_settings_are_refused_at_the_start",
+    ),
+    Mutant(
+        name="an explanation looks documents up elsewhere",
+        rule="`/route` makes no outbound call",
+        file="app/services/gateway.py",
+        before="None if self._retrieval.calls_out else request.documents",
+        after="request.documents",
+        killer=_rules("test_an_explanation_makes_no_call"),
+    ),
+)
+
+EGRESS: Sequence[Mutant] = (
+    Mutant(
+        name="egress check out",
+        rule="A cloud call without clearance is stopped before anything connects",
+        file="app/egress.py",
+        before="if not dispatch.label <= clearance:",
+        after="if False:",
+        killer=_rules("test_the_egress_trusts_no_clearance_that_a_cloud_model_claims"),
+    ),
+    Mutant(
+        name="a model's own clearance believed",
+        rule="A cloud model is never cleared above `CLOUD_CLEARANCE`",
+        file="app/egress.py",
+        before="        self._check(dispatch, clearance=min(dispatch.model.clearance, self._cloud_clearance))\n"
+        "        return self._cloud",
+        after="        self._check(dispatch, clearance=dispatch.model.clearance)\n        return self._cloud",
+        killer=_rules("test_the_egress_trusts_no_clearance_that_a_cloud_model_claims"),
+    ),
+    Mutant(
+        name="litellm believed",
+        rule="A model reached through litellm is cloud, whatever the catalog says",
+        file="app/egress.py",
+        before='its entry says."""\n'
+        "        self._check(dispatch, clearance=min(dispatch.model.clearance, self._cloud_clearance))",
+        after='its entry says."""\n        self._check(dispatch, clearance=dispatch.model.clearance)',
+        killer=_rules("test_the_egress_trusts_no_clearance_that_a_cloud_model_claims"),
+    ),
+    Mutant(
+        name="redirects followed",
+        rule="No redirects at all",
+        file="app/egress.py",
+        before="headers=request.headers, allow_redirects=False",
+        after="headers=request.headers, allow_redirects=True",
+        killer=_rules("test_a_redirect_of_a_local_model_to_the_cloud_is_not_followed"),
+    ),
+    Mutant(
+        name="proxies of the environment used",
+        rule="Proxies from the environment are not used",
+        file="app/egress.py",
+        before="trust_env=False",
+        after="trust_env=True",
+        killer=_rules("test_a_proxy_from_the_environment_is_not_used"),
+    ),
+    Mutant(
+        name="peer check out",
+        rule="The connected peer is checked before a byte of the request is written",
+        file="app/egress.py",
+        before="if not peer or peer[0] not in self._networks:",
+        after="if not peer:",
+        killer=_rules("test_nothing_is_written_to_a_peer_that_is_not_local"),
+    ),
+    Mutant(
+        name="every private range is local",
+        rule="Local addresses are exactly loopback and the private ranges",
+        file="app/egress.py",
+        before="return any(ip in network for network",
+        after="return ip.is_private or any(ip in network for network",
+        killer=_rules("test_local_addresses_are_loopback_and_private_ones_and_no_others"),
+    ),
+    Mutant(
+        name="-cloud suffix check out",
+        rule="An Ollama model whose name ends in `:cloud` or `-cloud` is cloud",
+        file="app/providers/ollama/facts.py",
+        before="return name.lower().endswith(CLOUD_SUFFIXES)",
+        after="return False",
+        killer="tests/providers/test_ollama.py::test_a_cloud_model_is_known_by_the_end_of_its_name",
+    ),
+    Mutant(
+        name="remote host of a model ignored",
+        rule="An Ollama model is local only if `/api/show` reports no remote host or model",
+        file="app/providers/ollama/facts.py",
+        before='remote=bool(shown.get("remote_host") or shown.get("remote_model"))',
+        after="remote=False",
+        killer="tests/providers/test_ollama.py"
+        "::test_a_model_that_runs_elsewhere_is_listed_as_cloud_and_sent_nothing_as_a_local_one",
+    ),
+    Mutant(
+        name="unknown models are local",
+        rule="An Ollama model of which the server says nothing is cloud",
+        file="app/providers/ollama/facts.py",
+        before="UNKNOWN = ModelFacts(remote=True)",
+        after="UNKNOWN = ModelFacts(remote=False)",
+        killer="tests/providers/test_ollama.py"
+        "::test_a_model_that_cannot_be_asked_about_is_cloud_and_sent_nothing_as_a_local_one",
+    ),
+    Mutant(
+        name="remote answers accepted",
+        rule="An answer that names a remote host ends the call and quarantines the model",
+        file="app/providers/ollama/answer.py",
+        before='if self._local and (frame.get("remote_host") or frame.get("remote_model")):',
+        after="if False:",
+        killer="tests/providers/test_ollama.py"
+        "::test_an_answer_from_another_host_ends_the_call_before_its_text_and_quarantines_the_model",
+    ),
+)
+
+STORED: Sequence[Mutant] = (
+    Mutant(
+        name="batch and header label of documents ignored",
+        rule="Of the labels stated for a document the stricter wins",
+        file="app/routers/documents.py",
+        before="label=_join(document.sensitivity, body.sensitivity, stated)",
+        after="label=document.sensitivity",
+        killer="tests/gateway/test_documents.py::test_of_all_stated_labels_the_strictest_wins",
+    ),
+    Mutant(
+        name="document default lowered",
+        rule="A document without a stated label takes `DOCUMENT_DEFAULT_LABEL`",
+        file="app/services/ingestion.py",
+        before="stated = self._default_label if upload.label is None else upload.label",
+        after="stated = Label.PUBLIC if upload.label is None else upload.label",
+        killer="tests/gateway/test_documents.py"
+        "::test_a_document_without_a_stated_label_is_internal_and_detection_raises_it",
+    ),
+    Mutant(
+        name="documents not read",
+        rule="What the detectors find in a document raises its label",
+        file="app/services/ingestion.py",
+        before="label = max(version.label, reading.label)",
+        after="label = version.label",
+        killer="tests/gateway/test_documents.py"
+        "::test_a_document_without_a_stated_label_is_internal_and_detection_raises_it",
+    ),
+    Mutant(
+        name="label lowered by posting again",
+        rule="Posting the same id as `public` does not lower it",
+        file="app/stores/sql/uploads.py",
+        before="label=max(upload.label, document.label)",
+        after="label=upload.label",
+        killer="tests/gateway/test_documents.py::test_posting_an_id_again_as_public_does_not_lower_its_label",
+    ),
+    Mutant(
+        name="documents embedded without their label",
+        rule="Every embedding goes through the egress with the document's label",
+        file="app/services/ingestion.py",
+        before="Dispatch(texts, label, self._embedder.model)",
+        after="Dispatch(texts, Label.PUBLIC, self._embedder.model)",
+        killer=_rules("test_a_document_above_the_embedding_models_clearance_is_not_embedded"),
+    ),
+    Mutant(
+        name="queries embedded without their label",
+        rule="Every embedding goes through the egress with the query's label",
+        file="app/services/retrieval.py",
+        before="Dispatch((query.text,), query.label, self._embedder.model)",
+        after="Dispatch((query.text,), Label.PUBLIC, self._embedder.model)",
+        killer=_rules("test_a_query_above_the_embedding_models_clearance_is_not_embedded"),
+    ),
+    Mutant(
+        name="retrieval above the caller's clearance",
+        rule="A key's clearance applies to every read of stored content",
+        file="app/stores/sql/searches.py",
+        before=".where(wanted, documents.c.tenant == tenant, versions.c.live, versions.c.label <= clearance)",
+        after=".where(wanted, documents.c.tenant == tenant, versions.c.live)",
+        killer="tests/stores/test_document_store.py::test_a_document_above_the_clearance_is_not_there",
+    ),
+    Mutant(
+        name="retrieval across tenants",
+        rule="A key's tenant applies to every read of stored content",
+        file="app/stores/sql/searches.py",
+        before=".where(wanted, documents.c.tenant == tenant, versions.c.live, versions.c.label <= clearance)",
+        after=".where(wanted, versions.c.live, versions.c.label <= clearance)",
+        killer="tests/stores/test_document_store.py::test_another_tenant_finds_nothing",
+    ),
+    Mutant(
+        name="session mark out",
+        rule="The session's mark is part of the label",
+        file="app/services/labels.py",
+        before='Finding(detector="session", label=mark, where="session")',
+        after='Finding(detector="session", label=Label.PUBLIC, where="session")',
+        killer=_rules("test_a_session_is_marked_before_its_turn_is_sent"),
+    ),
+    Mutant(
+        name="session marked only when its turn is stored",
+        rule="The mark is raised durably before a turn is stored or dispatched",
+        file="app/services/gateway.py",
+        before="        await self._sessions.raise_mark(conversation, label=work.label)\n",
+        after="",
+        killer=_rules("test_a_session_is_marked_before_its_turn_is_sent"),
+    ),
+    Mutant(
+        name="session mark falls",
+        rule="Labels never fall within a session",
+        file="app/stores/sql/sessions.py",
+        before="mark = case((sessions.c.mark < label, literal(label, LabelRank())), else_=sessions.c.mark)",
+        after="mark = literal(label, LabelRank())",
+        killer=_rules("test_a_stored_turn_of_a_lower_label_leaves_the_mark_as_it_is"),
+    ),
+    Mutant(
+        name="sessions above the caller's clearance",
+        rule="A key's clearance applies to every read of stored content",
+        file="app/stores/sql/sessions.py",
+        before="if mark is not None and mark > clearance:",
+        after="if False:",
+        killer="tests/stores/test_session_store.py::test_a_session_above_the_clearance_is_not_found",
+    ),
+    Mutant(
+        name="cache shared across partitions",
+        rule="The cache's partition includes tenant, label and the caller's read set",
+        file="app/services/cache.py",
+        before="[SCHEMA_VERSION, slot.partition, values]",
+        after="[SCHEMA_VERSION, values]",
+        killer=_rules("test_a_cached_answer_is_found_in_its_own_partition_only"),
+    ),
+    Mutant(
+        name="confidential cached",
+        rule="Redis holds nothing that is confidential",
+        file="app/services/cache.py",
+        before="return label < Label.CONFIDENTIAL and",
+        after="return",
+        killer=_rules("test_a_confidential_answer_is_not_cached"),
+    ),
+    Mutant(
+        name="cached answers above the caller's clearance",
+        rule="An entry is served only at or below the caller's clearance",
+        file="app/services/cache.py",
+        before="answer is None or answer.label > slot.partition.clearance",
+        after="answer is None",
+        killer=_rules("test_a_cached_answer_is_not_served_above_the_callers_clearance"),
+    ),
+    Mutant(
+        name="cache keys without a secret",
+        rule="Digests are keyed HMACs",
+        file="app/services/cache.py",
+        before="hmac.new(self._secret, material",
+        after='hmac.new(b"", material',
+        killer=_rules("test_cache_keys_tell_nothing_without_the_secret"),
+    ),
+)
+
+TRACES: Sequence[Mutant] = (
+    Mutant(
+        name="exceptions logged with their text",
+        rule="Of a foreign exception we log the type and our code location, never its text",
+        file="app/utils/logging.py",
+        before='fields["error_type"] = record.exc_info[0].__name__',
+        after='fields["error_type"] = repr(record.exc_info[1])',
+        killer=_rules("test_an_exceptions_text_is_not_logged"),
+    ),
+    Mutant(
+        name="refusals quote their input",
+        rule="Error bodies hold no client text",
+        file="app/routers/validation.py",
+        before="if kind in QUOTING:",
+        after="if False:",
+        killer=_rules("test_a_refusal_does_not_quote_what_it_refuses"),
+    ),
+    Mutant(
+        name="a caller's request id kept as it is",
+        rule="A caller's request id is kept only in our shape",
+        file="app/edge.py",
+        before="given if REQUEST_ID_SHAPE.fullmatch(given) else self._make_id()",
+        after="given or self._make_id()",
+        killer=_rules("test_a_callers_request_id_is_kept_in_our_shape_only"),
+    ),
+    Mutant(
+        name="duplicate keys accepted",
+        rule="Duplicate JSON keys are 400",
+        file="app/routers/bodies.py",
+        before="if len(value) != len(pairs):",
+        after="if False:",
+        killer="tests/gateway/test_bad_input.py::test_a_malformed_body_is_refused",
+    ),
+    Mutant(
+        name="foreign hosts served",
+        rule="Without authentication only loopback `Host` and `Origin` values are served",
+        file="app/edge.py",
+        before="if self._guarded and _foreign(headers):",
+        after="if False:",
+        killer="tests/gateway/test_bad_input.py::test_foreign_hosts_and_origins_are_refused_while_nobody_needs_a_key",
+    ),
+    Mutant(
+        name="redaction lowers what is stated",
+        rule="Redaction lowers only the detectors' part of a label",
+        file="app/services/labels.py",
+        before="        return replace(reading, found=_raising(await self._policies.current.detectors.scan(fields)))",
+        after="        return Reading(found=_raising(await self._policies.current.detectors.scan(fields)))",
+        killer=_rules("test_redaction_lowers_nothing_that_is_stated"),
+    ),
+    Mutant(
+        name="redacted answers cached",
+        rule="Redacted answers are not cached",
+        file="app/services/gateway.py",
+        before="        if work.version_for(model) is None:\n            await self._cache.keep(slot, answer)",
+        after="        await self._cache.keep(slot, answer)",
+        killer="tests/gateway/test_redaction.py::test_a_redacted_answer_is_not_cached",
+    ),
+)
+
+MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *TRACES)
+
+# Those that the suite must always be seen to kill.
+ALWAYS = ("egress check out", "join after retrieval out", "candidates not filtered by label")
