@@ -72,7 +72,7 @@ servers:
 	@command -v redis-server >/dev/null || sh scripts/install_debian_package.sh redis-server "a real Redis to test against" \
 		|| echo "Skipping the tests that need redis-server"
 
-lint: $(VENV)/.dev ## Run the static checks side by side
+lint: $(VENV)/.dev $(VENV)/.weights ## Run the static checks side by side
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
 		check-style check-format check-types check-imports check-security
 
@@ -82,7 +82,7 @@ check-style: $(VENV)/.dev
 check-format: $(VENV)/.dev
 	@echo "ruff format --check"; $(VENV)/bin/ruff format --check .
 
-check-types: $(VENV)/.dev
+check-types: $(VENV)/.dev $(VENV)/.weights
 	@echo "mypy --strict"; $(PY) -m mypy
 
 check-imports: $(VENV)/.dev

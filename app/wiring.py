@@ -29,11 +29,13 @@ from app.services.complexity import ComplexityClassifier
 from app.services.doctor import Doctor
 from app.services.embeddings import Embeddings
 from app.services.gateway import Gateway, GatewayPolicy
+from app.services.indexing import Indexer
 from app.services.ingestion import Ingestion
 from app.services.labels import Labeller
 from app.services.loaders.sandbox import Sandbox
 from app.services.recorder import Recorder
-from app.services.retrieval import RelevanceFloor, Retrieval
+from app.services.replays import Replays
+from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
 from app.services.sessions import Sessions
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
@@ -50,11 +52,6 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
 REFRESH_SECONDS = 15.0
-
-# The scores from which passages are taken to bear on a question. With the embedded model 95 % of XQuAD's questions in
-# English reach the first on their own paragraphs and 1 to 3 % of questions on other subjects do; in Chinese 95 % reach
-# the second.
-RELEVANCE_FLOOR = RelevanceFloor(meaning=0.55, words=0.28)
 
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
@@ -76,6 +73,7 @@ class Services:
     catalog: Catalog
     documents: DocumentStore
     doctor: Doctor
+    replays: Replays
     cache: CacheStore
     index: VectorIndex
     embedder: EmbeddingModel
@@ -172,12 +170,8 @@ def _build(
         ),
         ingestion=Ingestion(
             documents=documents,
-            index=engines.index,
-            embedder=engines.embedder,
-            labeller=labeller,
-            echoes=enforcement.echoes,
+            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
             audit=enforcement.audit,
-            sandbox=engines.sandbox,
             default_label=settings.document_default_label,
             metrics=metrics,
             clock=_now,
@@ -189,9 +183,22 @@ def _build(
         catalog=models.catalog,
         documents=documents,
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
+        replays=Replays(store=engines.cache, secret=engines.secret),
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: Enforcement) -> Indexer:
+    return Indexer(
+        documents=documents,
+        index=engines.index,
+        embedder=engines.embedder,
+        labeller=enforcement.labeller,
+        echoes=enforcement.echoes,
+        audit=enforcement.audit,
+        sandbox=engines.sandbox,
     )
 
 

@@ -14,7 +14,7 @@ from tests.support.behaviours import Redirect
 from tests.support.dialects import OpenAIDialect
 from tests.support.upstream import ScriptedUpstream
 
-BODY = b'{"messages": [], "canary": "brivolunder"}'
+BODY = b'{"model": "m", "messages": [], "user": "brivolunder"}'
 
 
 class NothingIsLocal(LocalNetworks):
@@ -169,7 +169,7 @@ def test_a_vouched_network_holds_for_its_own_version_of_ip_only() -> None:
     assert "::ffff:100.64.0.1" in networks
     assert "2001:db8::5" in networks
     assert "100.128.0.1" not in networks
-    with pytest.raises(ValueError, match="100.64.0.1/10"):
+    with pytest.raises(ValueError, match=r"100\.64\.0\.1/10"):
         LocalNetworks.parse(["100.64.0.1/10"])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import uvicorn
 from pydantic import ValidationError
 
-from app.cli import audit, policy
+from app.cli import audit, documents, policy, upkeep
 from app.config import Settings
 from app.errors import ConfigurationError
 
@@ -43,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_serve)
     audit.add_to(commands)
     policy.add_to(commands)
+    documents.add_to(commands)
+    upkeep.add_to(commands)
     return parser
 
 

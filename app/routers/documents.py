@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+import orjson
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field, JsonValue
 from starlette.datastructures import FormData, UploadFile
 
 from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
 from app.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError, UnsupportedMediaError
-from app.models import DocumentKey, DocumentVersion, Label
+from app.models import Caller, DocumentKey, DocumentVersion, Label
 from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
 from app.routers.schemas import DocumentReply, DocumentsPageReply, DocumentsReply
 from app.routers.validation import validate
 from app.services.ingestion import Upload
+from app.wiring import Services
 
 router = APIRouter(prefix="/documents", tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
 
 WAIT_SECONDS = 600.0
 REMOVAL_WAIT_SECONDS = 5.0
 FILES_AT_ONCE = 1000
-FORM_FIELDS = frozenset({"files", "collection", "sensitivity", "metadata"})
+FORM_FIELDS = frozenset({"files", "ids", "collection", "sensitivity", "metadata"})
+JSON_FIELDS = frozenset({"ids", "metadata"})
+STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 Metadata = Annotated[dict[str, JsonValue], Field(max_length=100)]
 
@@ -47,8 +53,9 @@ class DocumentsBody(Strict):
 
 
 class FormDefaults(Strict):
-    """The fields of a multipart upload beside its files."""
+    """The fields of a multipart upload beside its files; `ids` are the files' ids in their order."""
 
+    ids: list[Name] | None = None
     collection: Name = "default"
     sensitivity: LabelWord | None = None
     metadata: Annotated[Metadata, Field(default_factory=dict)]
@@ -79,6 +86,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
                     "required": ["files"],
                     "properties": {
                         "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "ids": {"type": "string", "description": "A JSON list with an id for each file."},
                         "collection": {"type": "string"},
                         "sensitivity": {"type": "string", "enum": [label.word for label in Label]},
                         "metadata": {"type": "string", "description": "A JSON object."},
@@ -98,11 +106,19 @@ REQUEST_SCHEMA: dict[str, Any] = {
     openapi_extra=REQUEST_SCHEMA,
 )
 async def add_documents(
-    request: Request, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep, wait: bool = False
+    request: Request,
+    services: ServicesDep,
+    caller: CallerDep,
+    stated: StatedLabelDep,
+    wait: bool = False,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Response:
-    """Store documents durably, then index them; `?wait=true` answers when each is indexed or failed."""
+    """Store documents durably, then index them; `?wait=true` answers when each is indexed or failed.
+
+    With an `Idempotency-Key` the same request again changes nothing, and another one under the key is refused.
+    """
     uploads = await _read_uploads(request, stated=stated)
-    versions = await services.ingestion.accept(uploads, caller=caller)
+    versions = await _accept_once(services, uploads, caller=caller, key=idempotency_key)
     if wait and await services.ingestion.settled([version.id for version in versions], within=WAIT_SECONDS):
         current = [await services.documents.get(version.key, clearance=caller.clearance) for version in versions]
         return _documents_response([version for version in current if version is not None], status=200)
@@ -123,6 +139,26 @@ async def list_documents(
     )
     body = {"documents": [_document_reply(version) for version in versions], "next": cursor}
     return json_response(body, headers={"cache-control": "no-store"})
+
+
+@router.get("/{document_id:path}/events", response_class=StreamingResponse)
+async def watch_document(
+    document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
+) -> Response:
+    """Server-sent events: the document each time it has come further, until it is indexed or failed, then `[DONE]`."""
+    key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
+    if await services.documents.get(key, clearance=caller.clearance) is None:
+        raise NotFoundError
+    events = _events(services.ingestion.watch(key, caller=caller))
+    return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+async def _events(versions: AsyncGenerator[DocumentVersion | None]) -> AsyncIterator[bytes]:
+    """As the wire has them; a comment keeps the connection alive where there is nothing new."""
+    async with aclosing(versions):
+        async for version in versions:
+            yield b":\n\n" if version is None else b"data: " + orjson.dumps(_document_reply(version)) + b"\n\n"
+    yield b"data: [DONE]\n\n"
 
 
 @router.get("/{document_id:path}", response_model=DocumentReply)
@@ -155,6 +191,18 @@ async def delete_document(
     return Response(status_code=204 if gone else 202)
 
 
+async def _accept_once(
+    services: Services, uploads: Sequence[Upload], *, caller: Caller, key: str | None
+) -> list[DocumentVersion]:
+    if key is None:
+        return await services.ingestion.accept(uploads, caller=caller)
+    if await services.replays.is_replay(key, uploads, caller=caller):
+        return await services.ingestion.current(uploads, caller=caller)
+    versions = await services.ingestion.accept(uploads, caller=caller)
+    await services.replays.remember(key, uploads, caller=caller)
+    return versions
+
+
 async def _read_uploads(request: Request, *, stated: Label | None) -> list[Upload]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
@@ -184,17 +232,21 @@ async def _file_uploads(form: FormData, *, stated: Label | None) -> list[Upload]
     files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
     if not files:
         raise InvalidRequestError("Send at least one file in the field `files`.", param="files")
+    ids: Sequence[str | None] = defaults.ids or [None] * len(files)
+    if len(ids) != len(files):
+        raise InvalidRequestError("Send as many ids as files.", param="ids")
     label = _join(defaults.sensitivity, stated)
-    return [await _file_upload(file, defaults=defaults, label=label) for file in files]
+    pairs = zip(files, ids, strict=True)
+    return [await _file_upload(file, id=id, defaults=defaults, label=label) for file, id in pairs]
 
 
-async def _file_upload(file: UploadFile, *, defaults: FormDefaults, label: Label | None) -> Upload:
+async def _file_upload(file: UploadFile, *, id: str | None, defaults: FormDefaults, label: Label | None) -> Upload:
     if file.size is not None and file.size > LARGEST_FILE:
         raise PayloadTooLargeError
     filename = (file.filename or "").replace("\\", "/").rpartition("/")[2][:512]
     check_text(filename)
     return Upload(
-        id=None,
+        id=id,
         collection=defaults.collection,
         title=None,
         content=await file.read(),
@@ -214,7 +266,7 @@ def _form_defaults(form: FormData) -> FormDefaults:
         if name not in FORM_FIELDS or name in values or not isinstance(value, str):
             raise InvalidRequestError("A form field is not known or is given twice.", param="form")
         check_text(value)
-        values[name] = decode_json(value.encode()) if name == "metadata" else value
+        values[name] = decode_json(value.encode()) if name in JSON_FIELDS else value
     return validate(FormDefaults, values)
 
 

@@ -18,7 +18,7 @@ from app.protocols import WordHit
 # The weight of words where they find every term of the query; where they find none, cosines stand alone.
 WORDS_WEIGHT = 0.3
 # For a query in a script that the embedding model does not know, its cosines tell next to nothing, yet break ties.
-UNKNOWN_SCRIPT_WORDS_WEIGHT = 0.7
+UNKNOWN_SCRIPT_WORDS_WEIGHT = 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,27 +1,17 @@
-"""Documents in: stored first, then parsed, labelled, chunked, embedded, indexed and found again before they count."""
+"""Documents in: stored first, then indexed by jobs that outlive the process."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from app.errors import (
-    EmptyDocumentError,
-    NotClearedError,
-    SluiceError,
-    UnavailableError,
-    UnsupportedMediaError,
-)
+from app.errors import EmptyDocumentError, NotClearedError, SluiceError, UnavailableError, UnsupportedMediaError
 from app.models import (
     Caller,
-    Chunk,
-    Dispatch,
     DocumentKey,
     DocumentStatus,
     DocumentVersion,
@@ -31,33 +21,24 @@ from app.models import (
     Label,
     NewDocument,
 )
-from app.protocols import ChunkText, Clock, DocumentStore, EmbeddingModel, VectorIndex
+from app.protocols import Clock, DocumentStore
 from app.services.audit import Audit
-from app.services.chunking import chunk
-from app.services.echoes import Echoes
-from app.services.labels import Labeller, Reading
-from app.services.loaders import LoadError, ParsedDocument, Sandbox, sniff
-from app.services.vector_store import Spaces
+from app.services.indexing import LEASE_SECONDS, Indexer
+from app.services.loaders import LoadError, sniff
 from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
-CHUNK_TOKENS = 200
-OVERLAP_TOKENS = 30
-# What MiniLM's window of 256 tokens leaves for title and headings beside a chunk and the two tokens of the frame.
-CONTEXT_TOKENS = 50
-EMBEDDING_BATCH = 32
-LEASE_SECONDS = 120.0
+# While one document is embedded another can be read, and a removal need not wait for a book.
+JOBS_AT_ONCE = 2
 RETRY_SECONDS = (1, 5, 30, 120, 600)
 IDLE_POLL_SECONDS = 5.0
+# How often a watcher looks by itself: another process may be at work. It says so after a while without news.
+POLL_SECONDS = 1.0
+NEWS_SECONDS = 15.0
 
 NOT_CLEARED = "The embedding model is not cleared for this document's label."
 INTERNAL = "The document could not be indexed; the log has the details."
-
-
-class IndexIncompleteError(UnavailableError):
-    code = "index_incomplete"
-    message = "The vector index does not find what was just put into it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,29 +62,19 @@ class Ingestion:
         self,
         *,
         documents: DocumentStore,
-        index: VectorIndex,
-        embedder: EmbeddingModel,
-        labeller: Labeller,
-        echoes: Echoes,
+        indexer: Indexer,
         audit: Audit,
-        sandbox: Sandbox,
         default_label: Label,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._documents = documents
-        self._index = index
-        self._embedder = embedder
-        self._labeller = labeller
-        self._echoes = echoes
+        self._indexer = indexer
         self._audit = audit
-        self._sandbox = sandbox
         self._default_label = default_label
         self._metrics = metrics
         self._clock = clock
-        self._spaces = Spaces(embedder)
         self._wake = asyncio.Event()
-        self._progress = asyncio.Condition()
 
     async def accept(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
         """Store the documents durably and queue their indexing, in the order given.
@@ -118,6 +89,30 @@ class Ingestion:
         self._wake.set()
         return versions
 
+    async def current(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
+        """What there is under the uploads' ids, without storing them."""
+        found = [await self._documents.get(_key(upload, caller), clearance=caller.clearance) for upload in uploads]
+        return [version for version in found if version is not None]
+
+    async def watch(self, key: DocumentKey, *, caller: Caller) -> AsyncGenerator[DocumentVersion | None]:
+        """The newest version each time it has come further, until it is indexed, failed or gone.
+
+        `None` after a while without news.
+        """
+        progress, shown, idle = self._indexer.progress, None, 0.0
+        while True:
+            seen = progress.count
+            version = await self._documents.get(key, clearance=caller.clearance)
+            if version is None:
+                return
+            if version != shown or idle >= NEWS_SECONDS:
+                yield version if version != shown else None
+                shown, idle = version, 0.0
+            if version.status in (DocumentStatus.INDEXED, DocumentStatus.FAILED):
+                return
+            await progress.beyond(seen, within=POLL_SECONDS)
+            idle += POLL_SECONDS
+
     async def remove(self, key: DocumentKey, *, caller: Caller) -> Sequence[str] | None:
         """Hide the document at once and queue its erasure; the versions to be erased, `None` if there is none."""
         versions = await self._documents.remove(key, clearance=caller.clearance)
@@ -127,9 +122,11 @@ class Ingestion:
     async def settled(self, versions: Sequence[str], *, within: float) -> bool:
         """Wait until none of the versions has work left, `within` seconds at most; whether that is so."""
         try:
-            async with asyncio.timeout(within), self._progress:
+            async with asyncio.timeout(within):
+                seen = self._indexer.progress.count
                 while await self._documents.unfinished(versions):
-                    await self._progress.wait()
+                    await self._indexer.progress.beyond(seen, within=POLL_SECONDS)
+                    seen = self._indexer.progress.count
         except TimeoutError:
             return False
         return True
@@ -145,19 +142,17 @@ class Ingestion:
             await self._rest()
 
     async def work_off(self) -> None:
-        """Work off jobs until none is due."""
+        """Work off jobs, some at once, until none is due."""
+        await asyncio.gather(*(self._work_off() for _ in range(JOBS_AT_ONCE)))
+
+    async def _work_off(self) -> None:
         while (job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)) is not None:
             await self._handle(job)
-            await self._tell()
+            self._indexer.progress.tell()
 
     def wake(self) -> None:
         """Look for jobs at once: some have been queued."""
         self._wake.set()
-
-    async def _tell(self) -> None:
-        """Wake those who wait for progress."""
-        async with self._progress:
-            self._progress.notify_all()
 
     async def _rest(self) -> None:
         """Until there is news, or for a while: a retry may have come due, or another process may have left a job."""
@@ -170,9 +165,10 @@ class Ingestion:
     async def _handle(self, job: Job) -> None:
         try:
             if job.kind is JobKind.REMOVE:
-                await self._erase(job)
+                await self._indexer.erase(job.version.id)
+                await self._documents.finish_removal(job)
             else:
-                await self._index_version(job)
+                await self._indexer.index(job)
                 self._metrics.documents.labels(outcome="indexed").inc()
         except LoadError as error:
             await self._fail(job, code=error.code, message=str(error))
@@ -183,113 +179,6 @@ class Ingestion:
         except Exception as error:  # noqa: BLE001  # the edge of a background job: the next one must run
             logger.error("job failed", extra={"error_type": type(error).__name__, "version": job.version.id})
             await self._try_later(job, code="internal")
-
-    async def _index_version(self, job: Job) -> None:
-        async with self._heartbeat(job.version.id):
-            if job.version.status is DocumentStatus.INDEXED:
-                await self._embed_again(job)
-            else:
-                await self._index_content(job)
-
-    async def _index_content(self, job: Job) -> None:
-        version = job.version
-        await self._documents.report(version.id, stage="parsing", done=0, total=0)
-        parsed = await self._parse(version)
-        reading = await self._read(version, parsed)
-        label = max(version.label, reading.label)
-        await self._documents.report(version.id, stage="chunking", done=0, total=0)
-        chunks = await asyncio.to_thread(self._cut, parsed)
-        space = self._spaces.of(version.key, label=label)
-        await self._documents.save_chunks(
-            version.id,
-            text=parsed.text,
-            title=version.title or parsed.title,
-            label=label,
-            warnings=parsed.warnings,
-            chunks=chunks,
-            space=space,
-        )
-        texts = (parsed.text, *(chunk.text for chunk in chunks))
-        await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant)
-        await self._embed(version, label=label, space=space, total=len(chunks))
-        await self._documents.publish(job, space=space)
-        digest = await asyncio.to_thread(self._audit.digest, parsed.text)
-        self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
-
-    async def _embed_again(self, job: Job) -> None:
-        """Make the vectors of a live version anew: they are gone, or another embedding model made them."""
-        version = job.version
-        space = self._spaces.of(version.key, label=version.label)
-        await self._embed(version, label=version.label, space=space, total=version.chunks)
-        await self._documents.publish(job, space=space)
-
-    @asynccontextmanager
-    async def _heartbeat(self, version: str) -> AsyncIterator[None]:
-        """Renew the job's lease while it is worked on: reading a large file reports nothing for minutes."""
-        beating = asyncio.create_task(self._renew(version))
-        try:
-            yield
-        finally:
-            beating.cancel()
-            await asyncio.wait({beating})
-
-    async def _renew(self, version: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 4)
-            with contextlib.suppress(UnavailableError):  # the next beat comes before the lease is over
-                await self._documents.renew_lease(version)
-
-    async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
-        """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
-        return await self._labeller.read_text(
-            f"{version.title or parsed.title or ''}\n{parsed.text}",
-            where="content",
-            tenant=version.key.tenant,
-            besides=version.key,
-        )
-
-    async def _parse(self, version: DocumentVersion) -> ParsedDocument:
-        content = await self._documents.content(version.id)
-        return await self._sandbox.load(content, media_type=version.media_type, filename=version.filename)
-
-    def _cut(self, parsed: ParsedDocument) -> list[Chunk]:
-        return list(
-            chunk(
-                parsed,
-                max_tokens=min(CHUNK_TOKENS, self._embedder.max_tokens),
-                overlap_tokens=OVERLAP_TOKENS,
-                measure=self._embedder.token_offsets,
-            )
-        )
-
-    async def _embed(self, version: DocumentVersion, *, label: Label, space: str | None, total: int) -> None:
-        """Embed and index the chunks in batches, then make sure that the index finds the first one again."""
-        if space is None:
-            return
-        for start in range(0, total, EMBEDDING_BATCH):
-            rows = await self._documents.chunk_texts(version.id, start=start, limit=EMBEDDING_BATCH)
-            ids, texts = [row.id for row in rows], [self._embedded_text(row) for row in rows]
-            vectors = await self._embedder.embed(Dispatch(texts, label, self._embedder.model), bulk=True)
-            await self._index.upsert(space, ids=ids, vectors=vectors)
-            await self._documents.report(version.id, stage="embedding", done=start + len(rows), total=total)
-            await self._tell()
-            if start == 0:
-                probe = ids[0], vectors[0]
-        found = await self._index.query(space, vector=probe[1], limit=1, within=[probe[0]])
-        if not found:
-            raise IndexIncompleteError
-
-    def _embedded_text(self, chunk: ChunkText) -> str:
-        """The chunk under as much of its title and headings as the embedding model's window has room for."""
-        ends = [end for _, end in self._embedder.token_offsets(chunk.context)]
-        kept = chunk.context if len(ends) <= CONTEXT_TOKENS else chunk.context[: ends[CONTEXT_TOKENS - 1]]
-        return f"{kept}\n{chunk.text}" if kept else chunk.text
-
-    async def _erase(self, job: Job) -> None:
-        space, chunk_ids = await self._documents.removable(job.version.id)
-        if space is not None and chunk_ids:
-            await self._index.delete(space, ids=chunk_ids)
-        await self._documents.finish_removal(job)
 
     async def _try_later(self, job: Job, *, code: str) -> None:
         """Put the job off, longer each time; an index job that has used up its tries fails its document."""
@@ -312,10 +201,9 @@ class Ingestion:
             media_type = upload.media_type or sniff(upload.content, filename=upload.filename, declared=None)
         except LoadError:
             raise UnsupportedMediaError from None
-        identity = upload.id or hashlib.sha256(upload.content).hexdigest()[:32]
         stated = self._default_label if upload.label is None else upload.label
         return NewDocument(
-            key=DocumentKey(tenant=caller.tenant, collection=upload.collection, id=identity),
+            key=_key(upload, caller),
             title=upload.title or upload.filename,
             media_type=media_type,
             filename=upload.filename,
@@ -323,3 +211,9 @@ class Ingestion:
             metadata=upload.metadata,
             content=upload.content,
         )
+
+
+def _key(upload: Upload, caller: Caller) -> DocumentKey:
+    """Named by the caller, or by its content."""
+    identity = upload.id or hashlib.sha256(upload.content).hexdigest()[:32]
+    return DocumentKey(tenant=caller.tenant, collection=upload.collection, id=identity)

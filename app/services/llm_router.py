@@ -142,13 +142,13 @@ def plan(facts: RequestFacts, catalog: CatalogView, *, on_denied: Literal["rerou
     """
     if facts.stated_model in (AUTO, LOCAL):
         rule = _rule(facts)
-        chosen = _filter(facts, catalog, rule=rule, models=_preferred(facts, catalog))
+        chosen = _filter(facts, catalog, rule=rule, names=_preferred(facts, catalog))
         return _with_cascade(chosen, catalog.cascades.get(rule), catalog)
     stated = catalog.resolve(facts.stated_model)
     if facts.label <= stated.clearance or on_denied == "refuse":
-        return _filter(facts, catalog, rule="stated_model", models=(stated,))
-    others = (model for model in _preferred(facts, catalog) if model.id != stated.id)
-    return _filter(facts, catalog, rule="stated_model_not_cleared", models=(stated, *others))
+        return _filter(facts, catalog, rule="stated_model", names=(stated.id,))
+    names = dict.fromkeys((stated.id, *_preferred(facts, catalog)))
+    return _filter(facts, catalog, rule="stated_model_not_cleared", names=tuple(names))
 
 
 def _rule(facts: RequestFacts) -> str:
@@ -161,19 +161,20 @@ def _rule(facts: RequestFacts) -> str:
     return facts.complexity.value
 
 
-def _preferred(facts: RequestFacts, catalog: CatalogView) -> Sequence[Model]:
-    """Every model that may come into question, best first.
+def _preferred(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
+    """The id of every model that may come into question, best first.
 
     Those listed for the rule, in the order of its strategy; then those of the nearest tiers. Models that their own
     provider does not list come after those, and last of all the ones whose breaker is open.
     """
     if catalog.builtin_only:
-        return (catalog.builtin,)
-    ordered = dict.fromkeys((*_listed(facts, catalog), *_others(facts, catalog)))
-    models = [catalog.models[name] for name in ordered if name != catalog.builtin.id]
+        return (catalog.builtin.id,)
+    names = dict.fromkeys((*_listed(facts, catalog), *_others(facts, catalog)))
+    names.pop(catalog.builtin.id, None)
     if facts.stated_model == LOCAL:
-        models = [model for model in models if model.locality is Locality.LOCAL]
-    return sorted(models, key=lambda model: (model.id in catalog.health.open, model.id in catalog.unlisted))
+        names = {name: None for name in names if catalog.models[name].locality is Locality.LOCAL}
+    last = catalog.health.open
+    return sorted(names, key=lambda name: (name in last, name in catalog.unlisted))
 
 
 def _listed(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
@@ -206,24 +207,20 @@ def _find_all(names: Iterable[str], catalog: CatalogView) -> Iterator[Model]:
     return (model for model in map(catalog.find, names) if model is not None)
 
 
-def _others(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
+def _others(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
     """Models nobody listed that can be called now. Local ones keep the order in which they were reported."""
-    models = [
-        model
-        for model in catalog.models.values()
-        if model.id in catalog.available and model.id not in catalog.stated_only
-    ]
-    if _rule(facts) not in LOCAL_RULES:
-        distances = {tier: distance for distance, tier in enumerate(NEAREST_TIERS[facts.complexity])}
-        latencies = _latencies(facts, catalog)
-        models.sort(
-            key=lambda model: (
-                distances[model.tier] if model.tier else len(distances),
-                price_of(model),
-                latencies.get(model.id, 0.0),
-            )
-        )
-    return (model.id for model in models)
+    names = [name for name in catalog.models if name in catalog.available and name not in catalog.stated_only]
+    if _rule(facts) in LOCAL_RULES:
+        return names
+    distances = {tier: distance for distance, tier in enumerate(NEAREST_TIERS[facts.complexity])}
+    latencies = _latencies(facts, catalog)
+
+    def order(name: str) -> tuple[int, float, float]:
+        model = catalog.models[name]
+        distance = len(distances) if model.tier is None else distances[model.tier]
+        return distance, price_of(model), latencies.get(name, 0.0)
+
+    return sorted(names, key=order)
 
 
 def _latencies(facts: RequestFacts, catalog: CatalogView) -> Latencies:
@@ -237,36 +234,42 @@ def _with_cascade(chosen: Plan, cascade: Cascade | None, catalog: CatalogView) -
     cheap = next((model for model in chosen.models if cascade is not None and model.id == cascade.first), None)
     if cascade is None or cheap is None or len(chosen.models) == 1 or cheap.id in catalog.health.open:
         return chosen
-    if "logprobs" in _lacks(cheap, catalog):
+    if "logprobs" in _lacks(cheap.id, catalog):
         cascade = replace(cascade, min_logprob=None)
     considered = sorted(chosen.considered, key=lambda candidate: candidate.model != cheap.id)
     models = (cheap, *(model for model in chosen.models if model != cheap))
     return replace(chosen, models=models, considered=tuple(considered), cascade=cascade)
 
 
-def _filter(facts: RequestFacts, catalog: CatalogView, *, rule: str, models: Sequence[Model]) -> Plan:
-    considered = tuple(Candidate(model=model.id, dropped=_drop(model, facts, catalog)) for model in models)
-    kept = tuple(model for model, candidate in zip(models, considered, strict=True) if candidate.dropped is None)
-    without_sampling = frozenset(model.id for model in kept if "sampling" in _lacks(model, catalog))
-    return Plan(rule=rule, models=kept, considered=considered, without_sampling=without_sampling)
+def _filter(facts: RequestFacts, catalog: CatalogView, *, rule: str, names: Sequence[str]) -> Plan:
+    needs = facts.needs
+    models = [catalog.models[name] for name in names]
+    drops = [_drop(name, facts, catalog, needs=needs) for name in names]
+    return Plan(
+        rule=rule,
+        models=tuple(model for model, drop in zip(models, drops, strict=True) if drop is None),
+        considered=tuple(Candidate(model=name, dropped=drop) for name, drop in zip(names, drops, strict=True)),
+        without_sampling=frozenset(name for name in names if "sampling" in _lacks(name, catalog)),
+    )
 
 
-def _drop(model: Model, facts: RequestFacts, catalog: CatalogView) -> str | None:
+def _drop(name: str, facts: RequestFacts, catalog: CatalogView, *, needs: Sequence[Ability]) -> str | None:
     """Why the model cannot get the request; what is not known of a model does not count against it."""
+    model = catalog.models[name]
     if not facts.label <= model.clearance:
         return "not_cleared"
-    if model.id not in catalog.available:
+    if name not in catalog.available:
         return "unavailable"
-    for ability in facts.needs:
-        if ability in _lacks(model, catalog):
+    for ability in needs:
+        if ability in _lacks(name, catalog):
             return DROPS_FOR_ABILITY[ability]
     if model.context_length is not None and facts.tokens > model.context_length:
         return "context_length"
     return None
 
 
-def _lacks(model: Model, catalog: CatalogView) -> frozenset[Ability]:
-    return catalog.lacks.get(model.id, frozenset())
+def _lacks(name: str, catalog: CatalogView) -> frozenset[Ability]:
+    return catalog.lacks.get(name, frozenset())
 
 
 def _prompt_tokens(prompt: Prompt) -> int:

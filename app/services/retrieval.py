@@ -54,6 +54,11 @@ class RelevanceFloor:
     words: float
 
 
+# With the embedded model 95 % of XQuAD's questions in English reach the first on their own paragraphs and 1 to 3 % of
+# questions on other subjects do; in Chinese 95 % reach the second.
+RELEVANCE_FLOOR = RelevanceFloor(meaning=0.55, words=0.28)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A passage and its places in the rankings by meaning and by words, from 1; `None` where it is not among them."""

@@ -23,19 +23,10 @@ CHECKS = ("--checks", "all", "--exclude-checks", "positive_data_acceptance")
 async def fuzz(stage: Stage, *options: str, within: float) -> int:
     """Ask the service as the options say; how many requests that were. Fails with the report of what went wrong."""
     key = ("--header", f"Authorization: Bearer {stage.key}")
-    bounds = (
-        "--seed",
-        str(SEED),
-        "--request-timeout",
-        "90",
-        "--max-response-time",
-        "90",
-        "--warnings",
-        "off",
-        "--no-color",
-    )
-    command: Sequence[str | Path] = (SCHEMATHESIS, "run", f"{stage.service.url}/openapi.json", *key, *bounds, *CHECKS)
-    report = await run(stage, *command, *options, cwd=stage.service.directory, within=within)
+    bounds = ("--seed", str(SEED), "--request-timeout", "90", "--max-response-time", "90")
+    quiet = ("--warnings", "off", "--no-color")
+    command: Sequence[str | Path] = (SCHEMATHESIS, "run", f"{stage.service.url}/openapi.json", *key, *bounds, *quiet)
+    report = await run(stage, *command, *CHECKS, *options, cwd=stage.service.directory, within=within)
     generated = re.search(r"(\d+) generated", report)
     assert generated is not None, report
     return int(generated[1])

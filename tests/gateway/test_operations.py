@@ -118,8 +118,7 @@ async def test_every_reference_in_the_api_description_resolves(alone: Service) -
 
 
 async def test_with_a_key_required_a_wrong_and_a_missing_one_are_refused_alike(tmp_path: Path) -> None:
-    settings = {"vector_store": "memory", "auth_required": True, "admin_key": STRONG_KEY}
-    async with running(tmp_path, **settings) as service:
+    async with running(tmp_path, vector_store="memory", auth_required=True, admin_key=STRONG_KEY) as service:
         refused = []
         for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {STRONG_KEY}"}):
             async with service.client.post("/chat", json={"message": "hi"}, headers=headers) as response:

@@ -13,7 +13,17 @@ from pathlib import Path
 from tests.support.process import REPOSITORY
 
 # What the killers need of the repository.
-TESTS = ("conftest.py", "gateway", "no_leak", "providers", "routers", "services", "stores", "support")
+TESTS = (
+    "conftest.py",
+    "gateway",
+    "no_leak",
+    "providers",
+    "routers",
+    "services",
+    "stores",
+    "support",
+    "test_architecture.py",
+)
 COPIED = ("app", "policy.toml", "catalog.toml", "pyproject.toml", *(f"tests/{name}" for name in TESTS))
 TESTS_FAILED = 1
 PATIENCE = 120
@@ -307,6 +317,31 @@ EGRESS: Sequence[Mutant] = (
         killer=_rules("test_a_redirect_of_a_local_model_to_the_cloud_is_not_followed"),
     ),
     Mutant(
+        name="redirects followed by litellm",
+        rule="No redirects at all",
+        file="app/providers/litellm_adapter.py",
+        before="client.follow_redirects = False",
+        after="client.follow_redirects = True",
+        killer="tests/providers/test_litellm.py::test_a_redirect_is_not_followed",
+    ),
+    Mutant(
+        name="pictures fetched by litellm",
+        rule="The gateway fetches no URL on behalf of a request",
+        file="app/providers/litellm_adapter.py",
+        before="if any(isinstance(part, ImagePart) and not _is_data(part)",
+        after="if any(False",
+        killer="tests/providers/test_litellm.py"
+        "::test_an_image_that_litellm_might_fetch_is_refused_before_anything_is_sent",
+    ),
+    Mutant(
+        name="an HTTP client beside the egress",
+        rule="The client sessions that speak to models are built only in the egress",
+        file="app/services/cache.py",
+        before="import hmac\n",
+        after="import hmac\nimport httpx\n",
+        killer="tests/test_architecture.py::test_http_clients_are_imported_in_the_egress_only",
+    ),
+    Mutant(
         name="proxies of the environment used",
         rule="Proxies from the environment are not used",
         file="app/egress.py",
@@ -532,6 +567,14 @@ TRACES: Sequence[Mutant] = (
         before="if len(value) != len(pairs):",
         after="if False:",
         killer="tests/gateway/test_bad_input.py::test_a_malformed_body_is_refused",
+    ),
+    Mutant(
+        name="fields that cannot be honoured ignored",
+        rule="`logit_bias`, hosted tools and other fields that cannot be classified are refused",
+        file="app/routers/openai/fields.py",
+        before="if value and value not in self.allowed:",
+        after="if False:",
+        killer="tests/routers/test_openai_chat.py::test_a_field_that_is_not_supported_is_refused_by_name",
     ),
     Mutant(
         name="foreign hosts served",

@@ -1,0 +1,208 @@
+"""Making a document found: parsed, labelled, chunked, embedded, indexed and found again before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.errors import UnavailableError
+from app.models import Chunk, Dispatch, DocumentStatus, DocumentVersion, Job, Label
+from app.protocols import ChunkText, DocumentStore, EmbeddingModel, VectorIndex, Vectors
+from app.services.audit import Audit
+from app.services.chunking import MAX_TOKENS, OVERLAP_TOKENS, chunk
+from app.services.echoes import Echoes
+from app.services.labels import Labeller, Reading
+from app.services.loaders import ParsedDocument, Sandbox
+from app.services.vector_store import Spaces
+
+# What MiniLM's window of 256 tokens leaves for title and headings beside a chunk and the two tokens of the frame.
+CONTEXT_TOKENS = 50
+EMBEDDING_BATCH = 32
+LEASE_SECONDS = 120.0
+
+
+class IndexIncompleteError(UnavailableError):
+    code = "index_incomplete"
+    message = "The vector index does not find what was just put into it."
+
+
+class Progress:
+    """Counts news of documents, and wakes those who wait for more than they have seen."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._next = asyncio.Event()
+
+    def tell(self) -> None:
+        self.count += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def beyond(self, seen: int, *, within: float) -> None:
+        """Return once there is more news than `seen`, after `within` seconds at most."""
+        if self.count > seen:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._next.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Chunks by id with their vectors, and how many of the version's chunks are done with them."""
+
+    ids: Sequence[str] = ()
+    vectors: Vectors = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    done: int = 0
+
+
+class Indexer:
+    """Indexes versions one at a time for whoever holds their jobs."""
+
+    def __init__(
+        self,
+        *,
+        documents: DocumentStore,
+        index: VectorIndex,
+        embedder: EmbeddingModel,
+        labeller: Labeller,
+        echoes: Echoes,
+        audit: Audit,
+        sandbox: Sandbox,
+    ) -> None:
+        self._documents = documents
+        self._index = index
+        self._embedder = embedder
+        self._labeller = labeller
+        self._echoes = echoes
+        self._audit = audit
+        self._sandbox = sandbox
+        self._spaces = Spaces(embedder)
+        self.progress = Progress()
+
+    async def index(self, job: Job) -> None:
+        """Make the job's version found; raises `LoadError` for one that cannot be read."""
+        async with self._heartbeat(job.version.id):
+            if job.version.status is DocumentStatus.INDEXED:
+                await self._embed_again(job)
+            else:
+                await self._index_content(job)
+
+    async def _index_content(self, job: Job) -> None:
+        version = job.version
+        await self._report(version, stage="parsing")
+        parsed = await self._parse(version)
+        reading = await self._read(version, parsed)
+        label = max(version.label, reading.label)
+        await self._report(version, stage="chunking")
+        chunks = await asyncio.to_thread(self._cut, parsed)
+        space = self._spaces.of(version.key, label=label)
+        await self._documents.save_chunks(
+            version.id,
+            text=parsed.text,
+            title=version.title or parsed.title,
+            label=label,
+            warnings=parsed.warnings,
+            chunks=chunks,
+            space=space,
+        )
+        texts = (parsed.text, *(chunk.text for chunk in chunks))
+        await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant)
+        await self._embed(version, label=label, space=space, total=len(chunks))
+        await self._documents.publish(job, space=space)
+        digest = await asyncio.to_thread(self._audit.digest, parsed.text)
+        self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
+
+    async def _embed_again(self, job: Job) -> None:
+        """Make the vectors of a live version anew: they are gone, or another embedding model made them."""
+        version = job.version
+        earlier, ids = await self._documents.removable(version.id)
+        space = self._spaces.of(version.key, label=version.label)
+        await self._embed(version, label=version.label, space=space, total=version.chunks)
+        await self._documents.publish(job, space=space)
+        if earlier not in (None, space):
+            await self._index.delete(earlier, ids=ids)
+
+    async def erase(self, version: str) -> None:
+        """Take the version's vectors out of the index."""
+        space, ids = await self._documents.removable(version)
+        if space is not None and ids:
+            await self._index.delete(space, ids=ids)
+
+    async def _report(self, version: DocumentVersion, *, stage: str) -> None:
+        await self._documents.report(version.id, stage=stage, done=0, total=0)
+        self.progress.tell()
+
+    @asynccontextmanager
+    async def _heartbeat(self, version: str) -> AsyncIterator[None]:
+        """Renew the job's lease while it is worked on: reading a large file reports nothing for minutes."""
+        beating = asyncio.create_task(self._renew(version))
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.wait({beating})
+
+    async def _renew(self, version: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            with contextlib.suppress(UnavailableError):  # the next beat comes before the lease is over
+                await self._documents.renew_lease(version)
+
+    async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
+        """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
+        return await self._labeller.read_text(
+            f"{version.title or parsed.title or ''}\n{parsed.text}",
+            where="content",
+            tenant=version.key.tenant,
+            besides=version.key,
+        )
+
+    async def _parse(self, version: DocumentVersion) -> ParsedDocument:
+        content = await self._documents.content(version.id)
+        return await self._sandbox.load(content, media_type=version.media_type, filename=version.filename)
+
+    def _cut(self, parsed: ParsedDocument) -> list[Chunk]:
+        return list(
+            chunk(
+                parsed,
+                max_tokens=min(MAX_TOKENS, self._embedder.max_tokens),
+                overlap_tokens=OVERLAP_TOKENS,
+                measure=self._embedder.token_offsets,
+            )
+        )
+
+    async def _embed(self, version: DocumentVersion, *, label: Label, space: str | None, total: int) -> None:
+        """Embed and index the chunks in batches, then make sure that the index finds the last one again."""
+        if space is None:
+            return
+        batch = _Batch()
+        for start in range(0, total, EMBEDDING_BATCH):
+            rows = await self._documents.chunk_texts(version.id, start=start, limit=EMBEDDING_BATCH)
+            texts = [self._embedded_text(row) for row in rows]
+            embedding = self._embedder.embed(Dispatch(texts, label, self._embedder.model), bulk=True)
+            # A batch is put into the index while the next one is embedded.
+            vectors, _ = await asyncio.gather(embedding, self._put(batch, version, space=space, total=total))
+            batch = _Batch([row.id for row in rows], vectors, start + len(rows))
+        await self._put(batch, version, space=space, total=total)
+        found = await self._index.query(space, vector=batch.vectors[-1], limit=1, within=[batch.ids[-1]])
+        if not found:
+            raise IndexIncompleteError
+
+    async def _put(self, batch: _Batch, version: DocumentVersion, *, space: str, total: int) -> None:
+        if not batch.ids:
+            return
+        await self._index.upsert(space, ids=batch.ids, vectors=batch.vectors)
+        await self._documents.report(version.id, stage="embedding", done=batch.done, total=total)
+        self.progress.tell()
+
+    def _embedded_text(self, chunk: ChunkText) -> str:
+        """The chunk under as much of its title and headings as the embedding model's window has room for."""
+        ends = [end for _, end in self._embedder.token_offsets(chunk.context)]
+        kept = chunk.context if len(ends) <= CONTEXT_TOKENS else chunk.context[: ends[CONTEXT_TOKENS - 1]]
+        return f"{kept}\n{chunk.text}" if kept else chunk.text
