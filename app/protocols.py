@@ -201,8 +201,11 @@ class DocumentStore(Protocol):
         """Give the job back, to be claimed again from `due` on."""
         ...
 
-    async def report(self, version: str, *, stage: str, done: int, total: int) -> None:
-        """Note how far the version is, which also renews the lease of the job that works on it."""
+    async def report(self, version: str, *, stage: str, done: int, total: int) -> bool:
+        """Note how far the version is, which also renews the lease of the job that works on it.
+
+        False if the version has been removed meanwhile.
+        """
         ...
 
     async def renew_lease(self, version: str) -> None:

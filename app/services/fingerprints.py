@@ -2,7 +2,7 @@
 
 Winnowing (Schleimer, Wilkerson, Aiken: Winnowing: Local Algorithms for Document Fingerprinting, SIGMOD 2003): every run
 of `SHINGLE` tokens is hashed, and of every `WINDOW` hashes in a row the smallest is kept. What is kept of one text and
-every hash of another share a value wherever the two share a run of `SHINGLE + WINDOW - 1` tokens. Tokens are words; in
+every hash of another share a value wherever the two share `WINDOW` runs that follow each other. Tokens are words; in
 scripts that are written without spaces they are characters, of which more make a run. Runs of short words, such as
 "before the end of the year", say too little and are passed over before the smallest is chosen.
 

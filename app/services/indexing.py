@@ -178,7 +178,10 @@ class Indexer:
         )
 
     async def _embed(self, version: DocumentVersion, *, label: Label, space: str | None, total: int) -> None:
-        """Embed and index the chunks in batches, then make sure that the index finds the last one again."""
+        """Embed and index the chunks in batches, then make sure that the index finds the last one again.
+
+        Stops early for a version that is removed meanwhile.
+        """
         if space is None:
             return
         batch = _Batch()
@@ -187,19 +190,22 @@ class Indexer:
             texts = [self._embedded_text(row) for row in rows]
             embedding = self._embedder.embed(Dispatch(texts, label, self._embedder.model), bulk=True)
             # A batch is put into the index while the next one is embedded.
-            vectors, _ = await asyncio.gather(embedding, self._put(batch, version, space=space, total=total))
+            vectors, kept = await asyncio.gather(embedding, self._put(batch, version, space=space, total=total))
+            if not kept:
+                return
             batch = _Batch([row.id for row in rows], vectors, start + len(rows))
         await self._put(batch, version, space=space, total=total)
         found = await self._index.query(space, vector=batch.vectors[-1], limit=1, within=[batch.ids[-1]])
         if not found:
             raise IndexIncompleteError
 
-    async def _put(self, batch: _Batch, version: DocumentVersion, *, space: str, total: int) -> None:
-        if not batch.ids:
-            return
-        await self._index.upsert(space, ids=batch.ids, vectors=batch.vectors)
-        await self._documents.report(version.id, stage="embedding", done=batch.done, total=total)
+    async def _put(self, batch: _Batch, version: DocumentVersion, *, space: str, total: int) -> bool:
+        """Put a batch into the index; whether the version is still there."""
+        if batch.ids:
+            await self._index.upsert(space, ids=batch.ids, vectors=batch.vectors)
+        kept = await self._documents.report(version.id, stage="embedding", done=batch.done, total=total)
         self.progress.tell()
+        return kept
 
     def _embedded_text(self, chunk: ChunkText) -> str:
         """The chunk under as much of its title and headings as the embedding model's window has room for."""

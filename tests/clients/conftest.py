@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.clients.scripted_model import CLOUD, OTHER_CLOUD, ScriptedModel
+from tests.support.dialects import OllamaDialect
 from tests.support.process import ServiceProcess
+from tests.support.upstream import ScriptedUpstream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """`python -m app serve` with a key, in front of a scripted model."""
+    """`python -m app serve` with a key, in front of a scripted model, with an ordinary one on the machine itself."""
 
     service: ServiceProcess
     model: ScriptedModel
@@ -33,10 +35,11 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     key = secrets.token_hex(16)
-    async with ScriptedModel() as model:
+    async with ScriptedModel() as model, ScriptedUpstream(OllamaDialect()) as local:
         environment = {
             "OPENAI_BASE_URL": f"{model.origin}/v1",
             "OPENAI_API_KEY": "unused",
+            "OLLAMA_BASE_URL": local.origin,
             **{f"MODEL_{tier}": f"openai/{CLOUD},openai/{OTHER_CLOUD}" for tier in ("SIMPLE", "MODERATE", "COMPLEX")},
             "MODEL_LONG_CONTEXT": f"openai/{CLOUD}",
             "VECTOR_STORE": "memory",

@@ -18,6 +18,7 @@ from tests.support.process import REPOSITORY
 
 CLIENTS = Path(__file__).parent
 NODE = CLIENTS / "node"
+EXAMPLES = REPOSITORY / "examples"
 SUITE_SECONDS = 100.0
 
 
@@ -77,3 +78,28 @@ async def test_a_node_client_passes_its_suite(stage: Stage, suite: str) -> None:
     node = client_node()
     output = await run(stage, node, "--test", "--test-reporter=tap", suite, cwd=NODE)
     assert re.search(r"(?m)^# pass [1-9]", output)
+
+
+PYTHON_EXAMPLES = {
+    "langchain": "langchain_chat.py",
+    "llama_index": "llamaindex_query.py",
+    "pydantic_ai": "pydantic_ai_agent.py",
+}
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize(("client", "example"), PYTHON_EXAMPLES.items())
+async def test_a_python_example_runs_as_its_readers_run_it(stage: Stage, client: str, example: str) -> None:
+    assert await run(stage, client_python(client), EXAMPLES / example, cwd=stage.service.directory)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("example", ["openai_client.mjs", "vercel_ai_sdk.mjs"])
+async def test_a_node_example_runs_as_its_readers_run_it(stage: Stage, example: str, tmp_path: Path) -> None:
+    """Node looks for packages beside a program, so the example is put beside them."""
+    node = client_node()
+    folder = tmp_path / "example"
+    folder.mkdir()
+    (folder / "node_modules").symlink_to(NODE / "node_modules")
+    shutil.copy(EXAMPLES / example, folder)
+    assert "== " in await run(stage, node, folder / example, cwd=folder)

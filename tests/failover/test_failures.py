@@ -16,8 +16,12 @@ from tests.support.process import REPOSITORY
 PAGE = REPOSITORY / "docs" / "failures.md"
 CASES = cases()
 
-# litellm's warnings at import and clean-up are its own.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.asyncio(loop_scope="session")]
+# litellm's warnings at import and clean-up are its own. All cases are played in the set-up of the first test.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
 
 
 def read_tables() -> Mapping[tuple[Protocol, str], list[str]]:

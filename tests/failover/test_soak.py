@@ -211,6 +211,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
 async def test_every_answer_is_complete_and_right_or_an_explicit_error(tmp_path: Path, count: int) -> None:
     """Tokens add up exactly for what was answered, and no task, socket or memory is left behind."""

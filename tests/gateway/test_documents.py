@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import aiohttp
 import pytest
 
@@ -165,3 +167,78 @@ async def test_a_file_that_only_parsing_finds_broken_fails_with_its_reason(alone
     assert document["status"] == "failed"
     assert document["error"]["code"] == "corrupt"
     assert document["error"]["message"]
+
+
+async def test_a_chinese_question_finds_its_passage_by_words(gateway: Gateway) -> None:
+    await gateway.add(
+        {"id": "a", "content": "\u5317\u4eac\u5927\u5b66\u4f4d\u4e8e\u6d77\u6dc0\u533a\u3002"},
+        {"id": "b", "content": "\u4e0a\u6d77\u7684\u6e2f\u53e3\u5f88\u5927\u3002"},
+        MOON,
+    )
+    _, found = await gateway.post("/search", {"query": "\u5317\u4eac\u5927\u5b66\u5728\u54ea\u91cc\uff1f"})
+    first = found["documents"][0]["metadata"]
+    assert (first["document_id"], first["ranks"]["words"]) == ("a", 1)
+
+
+async def test_scores_fall_with_the_order_and_both_ranks_are_told(gateway: Gateway) -> None:
+    await gateway.add(MOON, BREAD)
+    _, found = await gateway.post("/search", {"query": "How often does the moon orbit the Earth?"})
+    scores = [document["score"] for document in found["documents"]]
+    assert scores == sorted(scores, reverse=True)
+    assert found["documents"][0]["metadata"]["ranks"] == {"meaning": 1, "words": 1}
+    assert found["documents"][1]["metadata"]["ranks"] == {"meaning": 2, "words": None}
+
+
+async def test_the_title_of_a_file_is_searched_with_its_text(gateway: Gateway) -> None:
+    await gateway.add({"id": "a", "title": "Zeppelin", "content": "It flew over the lake."}, BREAD)
+    _, found = await gateway.post("/search", {"query": "zeppelin", "limit": 1})
+    assert found["documents"][0]["metadata"]["ranks"]["words"] == 1
+
+
+async def test_the_events_of_a_document_end_when_it_is_indexed(gateway: Gateway) -> None:
+    status, _ = await gateway.post("/documents", {"documents": [MOON]})
+    assert status == 202
+    async with gateway.service.client.get("/documents/moon/events") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line.decode() async for line in response.content if line.strip()]
+    assert lines[-1] == "data: [DONE]\n"
+    last = json.loads(lines[-2].removeprefix("data: "))
+    assert (last["id"], last["status"], last["progress"]["done"]) == ("moon", "indexed", 1)
+    async with gateway.service.client.get("/documents/nobody/events") as response:
+        assert response.status == 404
+
+
+async def test_an_idempotency_key_carries_a_request_out_once(gateway: Gateway) -> None:
+    headers = {"idempotency-key": "monday"}
+    await gateway.post("/documents?wait=true", {"documents": [MOON]}, headers=headers)
+    async with gateway.service.client.delete("/documents/moon"):
+        pass
+    status, answer = await gateway.post("/documents", {"documents": [MOON]}, headers=headers)
+    assert (status, answer["documents"]) == (202, [])
+    status, answer = await gateway.post("/documents", {"documents": [BREAD]}, headers=headers)
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+
+
+async def test_files_are_named_by_the_caller(alone: Service) -> None:
+    form = aiohttp.FormData()
+    form.add_field("ids", '["a/one.txt", "a/two.txt"]')
+    for text in (b"The first.", b"The second."):
+        form.add_field("files", text, filename="text.txt")
+    async with alone.client.post("/documents?wait=true", data=form) as response:
+        assert [document["id"] for document in (await response.json())["documents"]] == ["a/one.txt", "a/two.txt"]
+    form = aiohttp.FormData()
+    form.add_field("ids", '["a", "b"]')
+    form.add_field("files", b"The only.", filename="text.txt")
+    async with alone.client.post("/documents", data=form) as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (422, "ids")
+
+
+async def test_neighbouring_passages_are_joined(gateway: Gateway) -> None:
+    sentences = [
+        f"Paragraph {number} tells of the lighthouse keeper's {number}th winter on the rock." for number in range(60)
+    ]
+    await gateway.add({"id": "a", "content": " ".join(sentences)})
+    _, found = await gateway.post("/search", {"query": "lighthouse keeper winter", "limit": 1})
+    [document] = found["documents"]
+    assert "-" in document["id"].rpartition(":")[2]
+    assert document["content"] in " ".join(sentences)

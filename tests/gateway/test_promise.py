@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.errors import SluiceError
+from app.errors import RoutingError, UpstreamError
 from app.models import Caller, ChatRequest, Finished, Label, Message, RetrievalScope, Route, Started
 from app.services.ingestion import Upload
 from app.stores.sql.sessions import SqlSessionStore
@@ -73,6 +73,7 @@ PLAIN = Step(act="say", label=None, session=None, documents=False, stream=True, 
 WAYS = (
     [replace(PLAIN, label=Label.CONFIDENTIAL)],
     [replace(PLAIN, label=Label.CONFIDENTIAL, session="a"), replace(PLAIN, session="a")],
+    [replace(PLAIN, label=Label.CONFIDENTIAL, session="a", local=2), replace(PLAIN, session="a")],
     [replace(PLAIN, label=Label.CONFIDENTIAL), replace(PLAIN, act="say again")],
     [replace(PLAIN, act="add", label=Label.CONFIDENTIAL), replace(PLAIN, documents=True)],
     [replace(PLAIN, label=Label.CONFIDENTIAL, local=2), replace(PLAIN, label=Label.CONFIDENTIAL, local=4)],
@@ -160,16 +161,19 @@ class Client:
             documents=RetrievalScope() if step.documents else None,
             stream=step.stream,
         )
-        route, answer = await self._ask(request)
+        route, answer, was_sent = await self._ask(request)
+        if was_sent and step.session is not None:
+            self._marks[step.session] = self.labels[word]
         if route is not None:
             assert route.label >= self.labels[word]
             if len(answer.split()) >= TELLING_WORDS:
                 self._answered = (answer, route.label)
             if step.session is not None:
-                self._marks[step.session] = max(self._marks.get(step.session, Label.PUBLIC), route.label)
+                self._marks[step.session] = route.label
 
-    async def _ask(self, request: ChatRequest) -> tuple[Route | None, str]:
-        route, answer = None, ""
+    async def _ask(self, request: ChatRequest) -> tuple[Route | None, str, bool]:
+        """The route and the text of the answer as far as they came, and whether a model was asked at all."""
+        route, answer, was_sent = None, "", True
         try:
             async for event in self._world.services.gateway.answer(request, caller=self._caller):
                 if isinstance(event, Started):
@@ -179,9 +183,11 @@ class Client:
                     assert route.label <= model.clearance
                 elif not isinstance(event, Finished):
                     answer += event.content
-        except SluiceError:
+        except UpstreamError:
             pass
-        return route, answer
+        except RoutingError:
+            was_sent = False
+        return route, answer, was_sent
 
     async def _check_marks(self) -> None:
         """A mark never falls, and is at least what the session was answered under."""
@@ -209,6 +215,7 @@ def _repeating(failure: Callable[[Answer], Behaviour]) -> Callable[[RecordedRequ
 @example(steps=WAYS[2])
 @example(steps=WAYS[3])
 @example(steps=WAYS[4])
+@example(steps=WAYS[5])
 @given(steps=STEPS)
 async def test_nothing_above_the_cloud_clearance_reaches_the_cloud_whatever_happens(
     world: World, steps: list[Step]

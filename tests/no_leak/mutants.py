@@ -423,7 +423,7 @@ STORED: Sequence[Mutant] = (
     Mutant(
         name="documents not read",
         rule="What the detectors find in a document raises its label",
-        file="app/services/ingestion.py",
+        file="app/services/indexing.py",
         before="label = max(version.label, reading.label)",
         after="label = version.label",
         killer="tests/gateway/test_documents.py"
@@ -440,7 +440,7 @@ STORED: Sequence[Mutant] = (
     Mutant(
         name="documents embedded without their label",
         rule="Every embedding goes through the egress with the document's label",
-        file="app/services/ingestion.py",
+        file="app/services/indexing.py",
         before="Dispatch(texts, label, self._embedder.model)",
         after="Dispatch(texts, Label.PUBLIC, self._embedder.model)",
         killer=_rules("test_a_document_above_the_embedding_models_clearance_is_not_embedded"),

@@ -68,7 +68,7 @@ def _collection(draft: Draft, text: str) -> None:
 
 
 def _filter(draft: Draft, text: str) -> None:
-    draft.body["documents"] = {"filter": {"author": {"$eq": text}}}
+    draft.body["documents"] = {"filter": {"author": {"eq": text}}}
 
 
 def _request_id(draft: Draft, text: str) -> None:

@@ -48,6 +48,11 @@ def _url(folder: Path) -> str:
     return f"sqlite+aiosqlite:///{folder / 'sluice.db'}"
 
 
+def _is_ordinary_table(name: str | None, kind: str, _parents: object) -> bool:
+    """The lexical index is a virtual table with tables of its own, which SQLAlchemy has no words for."""
+    return kind != "table" or not str(name).startswith("words")
+
+
 def _store(database: Database, clock: SetClock) -> SqlDocumentStore:
     return SqlDocumentStore(database, clock=clock, new_id=lambda: uuid4().hex)
 
@@ -57,7 +62,8 @@ def _store(database: Database, clock: SetClock) -> SqlDocumentStore:
 
 async def test_the_migrations_make_the_tables_that_the_code_works_on(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        context = MigrationContext.configure(connection, opts={"include_name": _is_ordinary_table})
+        return list(compare_metadata(context, metadata))
 
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []

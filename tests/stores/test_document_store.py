@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import Chunk, DocumentStatus, JobKind, JSONValue, Label
-from app.protocols import DocumentStore
+from app.protocols import ChunkText, DocumentStore
 from tests.stores.records import ALL, TENANT, SetClock, Worker, chunks_of, found, key, upload
 
 # Uploads
@@ -178,6 +178,14 @@ async def test_a_report_shows_progress_and_renews_the_lease(
     assert (read.stage, read.done, read.total) == ("embedding", 3, 9)
 
 
+async def test_a_report_tells_whether_the_version_is_still_there(documents: DocumentStore, worker: Worker) -> None:
+    [version] = await documents.add([upload("a")])
+    await worker.claim()
+    assert await documents.report(version.id, stage="embedding", done=0, total=9) is True
+    await documents.remove(key("a"), clearance=ALL)
+    assert await documents.report(version.id, stage="embedding", done=1, total=9) is False
+
+
 async def test_released_leases_are_claimed_at_once(documents: DocumentStore, worker: Worker) -> None:
     await documents.add([upload("a")])
     held = await worker.claim()
@@ -310,10 +318,10 @@ async def test_saving_chunks_again_replaces_them_and_never_lowers_the_label(
             version.id, text=text, title=None, label=Label.PUBLIC, warnings=[], chunks=chunks_of(text)
         )
     assert await documents.chunk_texts(version.id, start=0, limit=9) == [
-        (f"{version.id}:0", "y" * 20),
-        (f"{version.id}:1", "y" * 10),
+        ChunkText(f"{version.id}:0", "", "y" * 20),
+        ChunkText(f"{version.id}:1", "", "y" * 10),
     ]
-    assert await documents.chunk_texts(version.id, start=1, limit=1) == [(f"{version.id}:1", "y" * 10)]
+    assert await documents.chunk_texts(version.id, start=1, limit=1) == [ChunkText(f"{version.id}:1", "", "y" * 10)]
     assert (await _read(documents, "a")).label is Label.CONFIDENTIAL
 
 
@@ -444,3 +452,158 @@ async def _read(documents: DocumentStore, id: str) -> Any:
     read = await documents.get(key(id), clearance=ALL)
     assert read is not None
     return read
+
+
+# Words
+
+
+async def by_words(
+    documents: DocumentStore, text: str, *, tenant: str = TENANT, collection: str = "handbook", clearance: Label = ALL
+) -> list[str]:
+    """The versions that the words of the text are found in, best first."""
+    hits = await documents.search_words(text, tenant=tenant, collection=collection, clearance=clearance, limit=10)
+    return [hit.chunk_id.partition(":")[0] for hit in hits]
+
+
+async def test_words_are_found_once_their_version_is_live(documents: DocumentStore, worker: Worker) -> None:
+    [version] = await documents.add([upload("a", b"running rabbits")])
+    job = await worker.claim()
+    await documents.save_chunks(
+        version.id, text="running", title=None, label=Label.PUBLIC, warnings=[], chunks=chunks_of("running rabbits")
+    )
+    assert await by_words(documents, "rabbit runs") == []
+    await documents.publish(job, space=None)
+    assert await by_words(documents, "rabbit runs") == [version.id]
+
+
+async def test_words_are_found_in_titles_and_headings(documents: DocumentStore, worker: Worker) -> None:
+    [version] = await documents.add([upload("a")])
+    job = await worker.claim()
+    chunk = Chunk(ordinal=0, text="It rises.", start=0, end=9, heading=("Bread", "Sourdough"))
+    await documents.save_chunks(
+        version.id, text="It rises.", title="Baking", label=Label.PUBLIC, warnings=[], chunks=[chunk]
+    )
+    await documents.publish(job, space=None)
+    for word in ("rises", "sourdough", "bread", "baking"):
+        assert await by_words(documents, word) == [version.id]
+    assert (await documents.chunk_texts(version.id, start=0, limit=1))[0].context == "Baking\nBread\nSourdough"
+
+
+async def test_words_of_other_tenants_collections_and_labels_are_not_found(
+    documents: DocumentStore, worker: Worker
+) -> None:
+    [mine, secret, *_] = await worker.publish(
+        upload("a", b"rabbit", label=Label.PUBLIC),
+        upload("b", b"rabbit", label=Label.CONFIDENTIAL),
+        upload("c", b"rabbit", tenant="other"),
+        upload("d", b"rabbit", collection="other"),
+    )
+    assert await by_words(documents, "rabbit", clearance=Label.INTERNAL) == [mine.id]
+    assert set(await by_words(documents, "rabbit")) == {mine.id, secret.id}
+
+
+async def test_a_filter_narrows_a_search_by_words(documents: DocumentStore, worker: Worker) -> None:
+    [_, new] = await worker.publish(
+        upload("a", b"rabbit", metadata={"year": 1999}), upload("b", b"rabbit", metadata={"year": 2020})
+    )
+    hits = await documents.search_words(
+        "rabbit", tenant=TENANT, collection="handbook", clearance=ALL, limit=9, filter={"year": {"gt": 2000}}
+    )
+    assert [hit.chunk_id for hit in hits] == [f"{new.id}:0"]
+
+
+async def test_words_of_a_replaced_or_removed_document_are_not_found(documents: DocumentStore, worker: Worker) -> None:
+    await worker.publish(upload("a", b"rabbit"))
+    await worker.publish(upload("a", b"hedgehog"))
+    assert await by_words(documents, "rabbit") == []
+    await documents.remove(key("a"), clearance=ALL)
+    assert await by_words(documents, "hedgehog") == []
+
+
+async def test_a_query_in_full_text_syntax_is_taken_for_words(documents: DocumentStore, worker: Worker) -> None:
+    [version] = await worker.publish(upload("a", b"rabbit"))
+    for text in (
+        'rabbit"',
+        'rabbit AND "nobody" NOT rabbit',
+        "context : rabbit*",
+        "rabbit ) OR scope : (1",
+        "NEAR(rabbit)",
+    ):
+        assert await by_words(documents, text) == [version.id]
+    assert await by_words(documents, ' " * - ^ ( ) ') == []
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("\u6211\u4eec\u5728\u5317\u4eac\u5927\u5b66\u5b66\u4e60", "\u5317\u4eac\u5927\u5b66\u5728\u54ea\u91cc"),
+        ("\u6771\u4eac\u30bf\u30ef\u30fc\u306f\u9ad8\u3044", "\u6771\u4eac\u30bf\u30ef\u30fc"),
+        ("\ub300\ud55c\ubbfc\uad6d\uc758 \uc218\ub3c4", "\ub300\ud55c\ubbfc\uad6d"),
+        ("\u0e1b\u0e23\u0e30\u0e40\u0e17\u0e28\u0e44\u0e17\u0e22", "\u0e40\u0e17\u0e28\u0e44\u0e17\u0e22"),
+        (
+            "\u092d\u093e\u0930\u0924 \u0915\u0940 \u0930\u093e\u091c\u0927\u093e\u0928\u0940",
+            "\u0930\u093e\u091c\u0927\u093e\u0928\u0940",
+        ),
+        ("\u0648\u0627\u0644\u0643\u062a\u0627\u0628 \u0627\u0644\u062c\u062f\u064a\u062f", "\u0643\u062a\u0627\u0628"),
+    ],
+    ids=["Chinese", "Japanese", "Korean", "Thai", "Hindi", "Arabic"],
+)
+async def test_words_are_found_in_scripts_that_do_not_separate_them(
+    documents: DocumentStore, worker: Worker, text: str, query: str
+) -> None:
+    version, _ = await worker.publish(upload("a", text.encode()), upload("b", b"something else"))
+    assert await by_words(documents, query) == [version.id]
+
+
+async def test_an_excerpt_spans_its_chunks(documents: DocumentStore, worker: Worker) -> None:
+    text = "".join(chr(ord("a") + number % 26) for number in range(95))
+    [version] = await worker.publish(upload("a", text.encode()))
+    assert await documents.excerpt(version.id, first=1, last=2) == text[20:60]
+    assert await documents.excerpt("0" * 32, first=0, last=0) is None
+
+
+# Upkeep
+
+
+async def test_a_live_version_that_is_queued_again_stays_indexed_and_found(
+    documents: DocumentStore, worker: Worker
+) -> None:
+    [version] = await worker.publish(upload("a"))
+    await documents.queue_indexing([version.id, version.id, "0" * 32])
+    job = await worker.claim()
+    assert (job.version.id, job.version.status) == (version.id, DocumentStatus.INDEXED)
+    assert (await _read(documents, "a")).status is DocumentStatus.INDEXED
+    assert len(await found(documents, [version.id])) == 1
+    assert await documents.publish(job, space="another")
+    assert [each.space for each in await documents.live_versions()] == ["another"]
+    assert await documents.unused_spaces() == ["space"]
+    await documents.forget_space("space")
+    assert await documents.unused_spaces() == []
+
+
+async def test_a_live_version_without_a_space_says_that_it_is_found_by_words_only(
+    documents: DocumentStore, worker: Worker
+) -> None:
+    await documents.add([upload("a")])
+    job = await worker.claim()
+    await documents.publish(job, space=None)
+    assert (await _read(documents, "a")).warnings == ("indexed_by_words_only",)
+
+
+async def test_versions_own_vectors_where_they_are_live_or_being_worked_on(
+    documents: DocumentStore, worker: Worker
+) -> None:
+    [live] = await worker.publish(upload("a"))
+    [waiting] = await documents.add([upload("b")])
+    ids = [live.id, waiting.id, "0" * 32]
+    assert await documents.vector_owners(ids, space="space") == {live.id, waiting.id}
+    assert await documents.vector_owners(ids, space="elsewhere") == {waiting.id}
+
+
+async def test_a_renewed_lease_holds_as_long_again(documents: DocumentStore, worker: Worker, moment: SetClock) -> None:
+    [version] = await documents.add([upload("a")])
+    await worker.claim()
+    moment.advance(50)
+    await documents.renew_lease(version.id)
+    moment.advance(50)
+    assert await worker.claim_nothing()

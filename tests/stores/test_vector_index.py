@@ -176,6 +176,26 @@ async def test_a_search_within_ids_finds_only_those_and_takes_unknown_ones(index
     assert await index.query(space, vector=vectors[0], limit=5, within=[]) == []
 
 
+async def test_vectors_are_handed_out_by_id(index: VectorIndex, space: str) -> None:
+    vectors = unit_vectors(3)
+    assert await index.fetch(space, ids=["v:0"]) == {}
+    await index.upsert(space, ids=names(3), vectors=vectors)
+    held = await index.fetch(space, ids=["v:2", "missing", "v:0"])
+    assert set(held) == {"v:0", "v:2"}
+    np.testing.assert_allclose(held["v:2"], vectors[2], atol=1e-6)
+
+
+async def test_a_space_lists_its_ids_and_is_dropped_with_them(index: VectorIndex, space: str) -> None:
+    assert await index.ids(space) == []
+    await index.upsert(space, ids=names(3), vectors=unit_vectors(3))
+    assert sorted(await index.ids(space)) == names(3)
+    await index.drop(space)
+    await index.drop(space)
+    assert (await index.ids(space), await index.count(space)) == ([], 0)
+    await index.upsert(space, ids=names(1), vectors=unit_vectors(1))
+    assert await index.ids(space) == names(1)
+
+
 async def test_more_ids_than_one_call_takes_are_paged(index: VectorIndex, space: str) -> None:
     vectors = unit_vectors(30)
     await index.upsert(space, ids=names(30), vectors=vectors)

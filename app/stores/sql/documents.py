@@ -111,9 +111,9 @@ class SqlDocumentStore:
         async with self._database.write() as connection:
             await jobs.retry(connection, job, due=due)
 
-    async def report(self, version: str, *, stage: str, done: int, total: int) -> None:
+    async def report(self, version: str, *, stage: str, done: int, total: int) -> bool:
         async with self._database.write() as connection:
-            await jobs.report(connection, version, stage=stage, done=done, total=total, now=self._clock())
+            return await jobs.report(connection, version, stage=stage, done=done, total=total, now=self._clock())
 
     async def renew_lease(self, version: str) -> None:
         async with self._database.write() as connection:

@@ -117,14 +117,16 @@ async def retry(connection: AsyncConnection, job: Job, *, due: datetime) -> None
 
 async def report(
     connection: AsyncConnection, version: str, *, stage: str, done: int, total: int, now: datetime
-) -> None:
-    """Note how far the version is, and renew the lease of the job that works on it."""
+) -> bool:
+    """Note how far the version is, and renew the lease of the job that works on it; false if it has been removed."""
     await connection.execute(
         update(versions)
         .where(versions.c.id == version, versions.c.status == DocumentStatus.INDEXING.value)
         .values(stage=stage, done=done, total=total, updated_at=now)
     )
     await renew_lease(connection, version, now=now)
+    kept = select(versions.c.id).where(versions.c.id == version, not_(versions.c.removed))
+    return await connection.scalar(kept) is not None
 
 
 async def renew_lease(connection: AsyncConnection, version: str, *, now: datetime) -> None:
