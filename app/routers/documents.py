@@ -18,7 +18,7 @@ from app.models import Caller, DocumentKey, DocumentVersion, Label
 from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
-from app.routers.schemas import DocumentReply, DocumentsPageReply, DocumentsReply
+from app.routers.schemas import EVENT, DocumentReply, DocumentsPageReply, DocumentsReply
 from app.routers.validation import validate
 from app.services.ingestion import Upload
 from app.wiring import Services
@@ -141,7 +141,11 @@ async def list_documents(
     return json_response(body, headers={"cache-control": "no-store"})
 
 
-@router.get("/{document_id:path}/events", response_class=StreamingResponse)
+@router.get(
+    "/{document_id:path}/events",
+    response_class=StreamingResponse,
+    responses={200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}}},
+)
 async def watch_document(
     document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
 ) -> Response:

@@ -142,6 +142,9 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     },
     "get /documents": {("200", JSON): {"documents": [DOCUMENT], "next": None}},
     "get /documents/{document_id}": {("200", JSON): DOCUMENT},
+    "get /documents/{document_id}/events": {
+        ("200", EVENTS): {"data": '{"id":"moon","status":"indexing","progress":{"stage":"embed","done":1,"total":4}}'}
+    },
     "post /search": {
         ("200", JSON): {
             "documents": [

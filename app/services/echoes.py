@@ -239,7 +239,7 @@ def exchange(question: str, answer: str) -> str:
 
 
 def _fingerprints(texts: Iterable[str], key: FingerprintKey, question: str | None) -> Fingerprints:
-    """Those of each text, stock phrases left out: its winnowed runs, and its digest; a short one's with the question."""
+    """Those of each text without stock phrases: its winnowed runs, and its digest; a short one has its question."""
     found = [np.empty(0, dtype=np.uint64)]
     known = np.concatenate(key.shingles([Tokens.of(phrase) for phrase in STOCK_PHRASES]))
     for text in texts:

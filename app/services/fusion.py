@@ -17,8 +17,8 @@ from app.protocols import WordHit
 
 # The weight of words where they find every term of the query; where they find none, cosines stand alone.
 WORDS_WEIGHT = 0.3
-# For a query in a script that the embedding model does not know, its cosines tell next to nothing, yet break ties.
-UNKNOWN_SCRIPT_WORDS_WEIGHT = 0.85
+# For a query in a script that the embedding model does not know, its cosines tell next to nothing: they break ties.
+UNKNOWN_SCRIPT_WORDS_WEIGHT = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

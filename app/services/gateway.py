@@ -18,7 +18,6 @@ from app.models import (
     ChatRequest,
     Delta,
     Event,
-    Finished,
     Label,
     Model,
     Passage,
@@ -36,7 +35,7 @@ from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
 from app.services.echoes import Echoes
 from app.services.labels import Labeller, Reading
-from app.services.llm_router import Plan, RequestFacts, plan
+from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose, question
 from app.services.recorder import Progress, Recorder

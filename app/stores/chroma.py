@@ -1,4 +1,4 @@
-"""Vectors in Chroma: embedded in this process, or a Chroma server by URL."""
+"""Vectors in Chroma: a server of our own over a folder, or any by URL."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from chromadb.types import Collection as CollectionModel
 from app.errors import ConfigurationError, VectorStoreUnavailableError
 from app.models import VectorHit
 from app.protocols import Vectors
+from app.stores.chroma_server import ChromaServer
 from app.stores.memory_vectors import ranked
 from app.utils.locks import locked
 
@@ -34,50 +35,14 @@ INDEX: CreateHNSWConfiguration = {"space": "cosine", "max_neighbors": 32, "ef_co
 PAGE = 5_000  # Chroma takes at most 5,461 ids at once
 READERS = 4
 SERVER_SECONDS = 30.0
-SERVER_ROWS = 1_000
+START_SECONDS = 30.0
+START_POLL_SECONDS = 0.03
+ROWS = 1_000
 RETRY_AFTER_SECONDS = 1.0
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{1,510}[a-zA-Z0-9]")
 
 Answer = TypeVar("Answer")
-
-
-class Pace:
-    """How many rows to hand over at once: Chroma holds the interpreter's lock while it writes them.
-
-    Follows the measured time, so that other threads, the event loop among them, wait for about `target` seconds.
-    """
-
-    def __init__(
-        self,
-        *,
-        rows: int = 32,
-        least: int = 16,
-        most: int = 512,
-        target: float = 0.03,
-        timer: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self.rows = rows
-        self._least = least
-        self._most = most
-        self._target = target
-        self._timer = timer
-
-    def slices(self, total: int) -> Iterator[slice]:
-        """Cut `total` rows into slices; the time between two of them is taken to be that of the first one's work."""
-        start = 0
-        while start < total:
-            rows = min(self.rows, total - start)
-            began = self._timer()
-            yield slice(start, start + rows)
-            self._learn(rows, self._timer() - began)
-            start += rows
-
-    def _learn(self, rows: int, seconds: float) -> None:
-        if seconds > self._target:
-            self.rows = max(self._least, rows // 2)
-        elif rows == self.rows and seconds < self._target / 2:
-            self.rows = min(self._most, rows + rows // 4)
 
 
 class ChromaVectorIndex:
@@ -86,19 +51,24 @@ class ChromaVectorIndex:
     Chroma's client is synchronous: writes go through one thread, which keeps them in order, reads through a few.
     """
 
-    def __init__(self, api: ServerAPI, *, upserts: Pace, deletes: Pace, resources: ExitStack) -> None:
+    def __init__(self, api: ServerAPI, *, resources: ExitStack) -> None:
         self._api = api
         self._resources = resources
         self._collections: dict[str, Collection] = {}
-        self._upserts = upserts
-        self._deletes = deletes
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chroma-writer")
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="chroma-reader")
 
     @classmethod
     async def open(cls, path: Path) -> ChromaVectorIndex:
-        """Embed Chroma over a folder; raises `ConfigurationError` if another process has it open."""
-        return await asyncio.to_thread(_open, path)
+        """Serve a folder by a Chroma server of our own, for as long as the index is open.
+
+        Raises `ConfigurationError` if another process has the folder.
+        """
+        with ExitStack() as opened:
+            _hold(path, opened=opened)
+            server = ChromaServer(path)
+            opened.callback(server.close)
+            return await asyncio.to_thread(_await_server, server, opened)
 
     @classmethod
     async def connect(cls, url: str) -> ChromaVectorIndex:
@@ -144,7 +114,7 @@ class ChromaVectorIndex:
     def _upsert(self, space: str, *, ids: list[str], vectors: Vectors) -> None:
         collection = self._existing(space) or self._create(space)
         _warm(collection)
-        for rows in self._upserts.slices(len(ids)):
+        for rows in _slices(len(ids)):
             collection.upsert(ids=ids[rows], embeddings=vectors[rows])
 
     def _delete(self, space: str, *, ids: list[str]) -> None:
@@ -152,7 +122,7 @@ class ChromaVectorIndex:
         if collection is None:
             return
         _warm(collection)
-        for rows in self._deletes.slices(len(ids)):
+        for rows in _slices(len(ids)):
             collection.delete(ids=ids[rows])
 
     def _drop(self, space: str) -> None:
@@ -219,6 +189,10 @@ class ChromaVectorIndex:
         self._resources.close()
 
 
+def _slices(total: int) -> Iterator[slice]:
+    return (slice(start, start + ROWS) for start in range(0, total, ROWS))
+
+
 def collection_name(space: str) -> str:
     """The collection of a space: its own name where Chroma takes it, else a digest of it."""
     if _PLAIN_NAME.fullmatch(space):
@@ -257,36 +231,38 @@ def _nearest_within(collection: Collection, ids: list[str], *, vector: Vectors, 
         return ranked(held["ids"], np.asarray(held["embeddings"], dtype=np.float32), vector=vector, limit=limit)
 
 
-def _open(path: Path) -> ChromaVectorIndex:
+def _hold(path: Path, *, opened: ExitStack) -> None:
+    """Make the folder and take its lock: two processes writing to one folder lose vectors silently."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with ExitStack() as opened:
+    try:
+        opened.enter_context(locked(path))
+    except BlockingIOError:
+        raise ConfigurationError(
+            f"CHROMA_PATH={path} is in use by another process. Stop it, or set CHROMA_URL to a Chroma server for both."
+        ) from None
+
+
+def _await_server(server: ChromaServer, opened: ExitStack) -> ChromaVectorIndex:
+    """Connect as soon as the server answers; it is closed after the client is."""
+    until = time.monotonic() + START_SECONDS
+    while True:
         try:
-            opened.enter_context(locked(path))  # two processes writing to one folder lose vectors silently
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"CHROMA_PATH={path} is in use by another process. "
-                "Stop it, or set CHROMA_URL to a Chroma server for both."
-            ) from None
-        api = _translated(lambda: _embedded(path, opened=opened))
-        return ChromaVectorIndex(api, upserts=Pace(), deletes=Pace(rows=100, least=100), resources=opened.pop_all())
+            return _connect(server.url, behind=opened)
+        except VectorStoreUnavailableError:
+            if not server.running or time.monotonic() > until:
+                raise
+            time.sleep(START_POLL_SECONDS)
 
 
-def _connect(url: str) -> ChromaVectorIndex:
+def _connect(url: str, *, behind: ExitStack | None = None) -> ChromaVectorIndex:
+    """Connect; what is `behind` the connection is closed after it, by whoever closes the index."""
     with ExitStack() as opened:
         api = _translated(lambda: _remote(url, opened=opened))
-        # A server holds nobody's lock but its own.
-        pace = Pace(rows=SERVER_ROWS, least=SERVER_ROWS, most=SERVER_ROWS)
-        return ChromaVectorIndex(api, upserts=pace, deletes=pace, resources=opened.pop_all())
-
-
-def _embedded(path: Path, *, opened: ExitStack) -> ServerAPI:
-    system = System(
-        Settings(_env_file=None, anonymized_telemetry=False, is_persistent=True, persist_directory=str(path))
-    )
-    api = system.instance(ServerAPI)  # type: ignore[type-abstract]  # Chroma looks the class up
-    system.start()
-    opened.callback(system.stop)
-    return api
+        resources = ExitStack()
+        if behind is not None:
+            resources.push(behind.pop_all())
+        resources.push(opened.pop_all())
+        return ChromaVectorIndex(api, resources=resources)
 
 
 def _remote(url: str, *, opened: ExitStack) -> ServerAPI:

@@ -40,6 +40,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             "OPENAI_BASE_URL": f"{model.origin}/v1",
             "OPENAI_API_KEY": "unused",
             "OLLAMA_BASE_URL": local.origin,
+            "OPENROUTER_BASE_URL": f"{model.origin}/v1",
+            "OPENROUTER_API_KEY": "unused",
             **{f"MODEL_{tier}": f"openai/{CLOUD},openai/{OTHER_CLOUD}" for tier in ("SIMPLE", "MODERATE", "COMPLEX")},
             "MODEL_LONG_CONTEXT": f"openai/{CLOUD}",
             "VECTOR_STORE": "memory",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,15 @@ from tests.clients.conftest import Stage
 from tests.clients.test_clients import run
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
-SEED = 1
-
-# That every request which fits its schema is accepted is not claimed: "exactly one of these fields" and "a cursor that
-# a page ended with" are rules that schemas do not express.
-CHECKS = ("--checks", "all", "--exclude-checks", "positive_data_acceptance")
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
 async def fuzz(stage: Stage, *options: str, within: float) -> int:
     """Ask the service as the options say; how many requests that were. Fails with the report of what went wrong."""
-    key = ("--header", f"Authorization: Bearer {stage.key}")
-    bounds = ("--seed", str(SEED), "--request-timeout", "90", "--max-response-time", "90")
-    quiet = ("--warnings", "off", "--no-color")
-    command: Sequence[str | Path] = (SCHEMATHESIS, "run", f"{stage.service.url}/openapi.json", *key, *bounds, *quiet)
-    report = await run(stage, *command, *CHECKS, *options, cwd=stage.service.directory, within=within)
+    document = f"{stage.service.url}/openapi.json"
+    key = f"Authorization: Bearer {stage.key}"
+    command = (SCHEMATHESIS, "--config-file", CONFIGURATION, "run", document, "--header", key, "--warnings", "off")
+    report = await run(stage, *command, *options, cwd=stage.service.directory, within=within)
     generated = re.search(r"(\d+) generated", report)
     assert generated is not None, report
     return int(generated[1])

@@ -441,8 +441,9 @@ STORED: Sequence[Mutant] = (
         name="documents embedded without their label",
         rule="Every embedding goes through the egress with the document's label",
         file="app/services/indexing.py",
-        before="Dispatch(texts, label, self._embedder.model)",
-        after="Dispatch(texts, Label.PUBLIC, self._embedder.model)",
+        before="await self._embed(version, label=label, space=space, total=len(chunks))",
+        after="await self._embed(version, label=Label.PUBLIC, total=len(chunks),"
+        " space=self._spaces.of(version.key, label=Label.PUBLIC))",
         killer=_rules("test_a_document_above_the_embedding_models_clearance_is_not_embedded"),
     ),
     Mutant(

@@ -17,7 +17,7 @@ import pytest
 
 from app.errors import ConfigurationError, UnavailableError, VectorStoreUnavailableError
 from app.protocols import VectorIndex, Vectors
-from app.stores.chroma import ChromaVectorIndex, Pace, collection_name
+from app.stores.chroma import ChromaVectorIndex, collection_name
 from app.stores.memory_vectors import MemoryVectorIndex
 from tests.support.ports import HOST, free_port
 
@@ -330,20 +330,3 @@ def test_collection_names_are_those_that_chroma_takes() -> None:
     assert len(set(names)) == len(names)
     assert all(3 <= len(name) <= 512 and name.isascii() and name[0].isalnum() and name[-1].isalnum() for name in names)
     assert names[-1] == "s1f-internal"
-
-
-def test_batches_shrink_when_a_write_takes_long_and_grow_when_there_is_room() -> None:
-    now = 0.0
-    pace = Pace(rows=32, target=0.03, least=8, most=64, timer=lambda: now)
-
-    def sizes(total: int, *, seconds_per_row: float) -> Iterator[int]:
-        nonlocal now
-        for rows in pace.slices(total):
-            now += seconds_per_row * (rows.stop - rows.start)
-            yield rows.stop - rows.start
-
-    assert list(sizes(100, seconds_per_row=0.01)) == [32, 16, 8, 8, 8, 8, 8, 8, 4]
-    grown = list(sizes(500, seconds_per_row=0.0001))
-    assert sum(grown) == 500
-    assert max(grown) == 64
-    assert list(sizes(0, seconds_per_row=1.0)) == []

@@ -1,0 +1,109 @@
+"""A Chroma server of our own: a child of this process that ends with it.
+
+Chroma inside this process would hold the interpreter's lock while it writes: beside an ingestion the event loop stands
+still for 0.4 s at the 99th percentile, with a server for 0.02 s.
+
+Run as a program, this module becomes the server: `python -m app.stores.chroma_server FOLDER PORT PARENT`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+LOCK_FILE: Final = ".server.lock"
+# A server whose parent was killed is gone in milliseconds.
+LOCK_SECONDS: Final = 10.0
+LOCK_POLL_SECONDS: Final = 0.02
+END_SECONDS: Final = 10.0
+# From linux/prctl.h.
+PR_SET_PDEATHSIG: Final = 1
+PROGRAM: Final = "from chromadb.cli.cli import app; app()"
+
+
+class ChromaServer:
+    """The child process. Started in the thread whose end ends it: that of the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        port = _free_port()
+        self.url = f"http://{HOST}:{port}"
+        self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
+            (sys.executable, "-m", __name__, str(folder.resolve()), str(port), str(os.getpid())),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).parents[2],
+            env=_environment(os.environ),
+            process_group=0,  # an interrupt from the terminal is for the parent, which ends the child last
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End it; what it has acknowledged is on the disk."""
+        self._process.terminate()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def become_server(folder: Path, *, port: int, parent: int) -> None:
+    """Turn this process into the server of a folder, once nobody else serves it; it dies with its parent."""
+    _die_with(parent)
+    _lock(folder)
+    arguments = ("run", "--path", str(folder), "--host", HOST, "--port", str(port))
+    os.execv(sys.executable, (sys.executable, "-c", PROGRAM, *arguments))  # noqa: S606  # our own arguments, no shell
+
+
+def _die_with(parent: int) -> None:
+    """Have the system kill this process when its parent ends; elsewhere than on Linux the parent's `close` does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _lock(folder: Path) -> None:
+    """Hold the folder as long as this process lives, whatever program it runs: two servers of one lose vectors."""
+    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(lock, True)
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                sys.exit(1)
+            time.sleep(LOCK_POLL_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process needs to run, and nothing that would configure Chroma or is a secret."""
+    kept = {name: environment[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in environment}
+    return {**kept, "ANONYMIZED_TELEMETRY": "False"}
+
+
+if __name__ == "__main__":
+    become_server(Path(sys.argv[1]), port=int(sys.argv[2]), parent=int(sys.argv[3]))
