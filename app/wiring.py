@@ -37,6 +37,7 @@ from app.services.recorder import Recorder
 from app.services.replays import Replays
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
 from app.services.sessions import Sessions
+from app.stores.chroma_server import ChromaServer
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
 from app.stores.sql.documents import SqlDocumentStore
@@ -126,13 +127,16 @@ async def _examine(services: Services) -> None:
 async def _open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
     _lock_data_dir(settings, stack=stack)
     secret = _prepare_data_dir(settings)
+    chroma = _start_chroma(settings, stack=stack)  # first of all: it takes a second or two to answer
     egress = _open_egress(settings)
     stack.push_async_callback(egress.close)
     for setting, url in settings.stores.items():
         await egress.refuse_foreign(url, setting=setting)
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
-    index, embedder = await asyncio.gather(_open_index(settings), _open_embedder(settings, egress=egress))
+    index, embedder = await asyncio.gather(
+        _open_index(settings, chroma=chroma), _open_embedder(settings, egress=egress)
+    )
     cache = _open_cache(settings)
     sandbox = Sandbox()
     for engine in (index, embedder, cache, sandbox):
@@ -287,13 +291,21 @@ def _open_egress(settings: Settings) -> Egress:
     )
 
 
-async def _open_index(settings: Settings) -> VectorIndex:
+def _start_chroma(settings: Settings, *, stack: AsyncExitStack) -> ChromaServer | None:
+    if settings.vector_store != "chroma" or settings.chroma_url is not None:
+        return None
+    server = ChromaServer.start(settings.chroma_path)
+    stack.callback(server.close)
+    return server
+
+
+async def _open_index(settings: Settings, *, chroma: ChromaServer | None) -> VectorIndex:
     if settings.vector_store == "memory":
         return MemoryVectorIndex()
     engine = await asyncio.to_thread(_import_chroma)
-    if settings.chroma_url is not None:
-        return await engine.connect(settings.chroma_url)
-    return await engine.open(settings.chroma_path)
+    if chroma is not None:
+        return await engine.attach(chroma)
+    return await engine.connect(settings.chroma_url or "")
 
 
 def _import_chroma() -> type[ChromaVectorIndex]:

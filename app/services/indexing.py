@@ -23,6 +23,8 @@ from app.services.vector_store import Spaces
 # What MiniLM's window of 256 tokens leaves for title and headings beside a chunk and the two tokens of the frame.
 CONTEXT_TOKENS = 50
 EMBEDDING_BATCH = 32
+# Cutting a shorter text takes no longer than saying that it is being cut.
+LONG_TEXT = 100_000
 LEASE_SECONDS = 120.0
 
 
@@ -99,7 +101,8 @@ class Indexer:
         parsed = await self._parse(version)
         reading = await self._read(version, parsed)
         label = max(version.label, reading.label)
-        await self._report(version, stage="chunking")
+        if len(parsed.text) >= LONG_TEXT:
+            await self._report(version, stage="chunking")
         chunks = await asyncio.to_thread(self._cut, parsed)
         space = self._spaces.of(version.key, label=label)
         await self._documents.save_chunks(
@@ -200,9 +203,11 @@ class Indexer:
             raise IndexIncompleteError
 
     async def _put(self, batch: _Batch, version: DocumentVersion, *, space: str, total: int) -> bool:
-        """Put a batch into the index; whether the version is still there."""
+        """Put a batch into the index; whether the version is still there, so that it is worth going on."""
         if batch.ids:
             await self._index.upsert(space, ids=batch.ids, vectors=batch.vectors)
+        if batch.done in (0, total):  # the stage before this one, or after it, says so
+            return True
         kept = await self._documents.report(version.id, stage="embedding", done=batch.done, total=total)
         self.progress.tell()
         return kept

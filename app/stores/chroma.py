@@ -21,12 +21,11 @@ from chromadb.config import Settings, System
 from chromadb.errors import ChromaError, NotFoundError
 from chromadb.types import Collection as CollectionModel
 
-from app.errors import ConfigurationError, VectorStoreUnavailableError
+from app.errors import VectorStoreUnavailableError
 from app.models import VectorHit
 from app.protocols import Vectors
 from app.stores.chroma_server import ChromaServer
 from app.stores.memory_vectors import ranked
-from app.utils.locks import locked
 
 # Recall@10 on 10,000 random vectors of 384 dimensions, the hardest kind: 0.99 (Chroma's defaults: 0.6 to 0.7), at about
 # 2 ms a query. A collection keeps what it was created with.
@@ -64,11 +63,19 @@ class ChromaVectorIndex:
 
         Raises `ConfigurationError` if another process has the folder.
         """
-        with ExitStack() as opened:
-            _hold(path, opened=opened)
-            server = ChromaServer(path)
-            opened.callback(server.close)
-            return await asyncio.to_thread(_await_server, server, opened)
+        server = ChromaServer.start(path)
+        try:
+            index = await cls.attach(server)
+        except BaseException:
+            server.close()
+            raise
+        index.close_after(server.close)
+        return index
+
+    @classmethod
+    async def attach(cls, server: ChromaServer) -> ChromaVectorIndex:
+        """Use a server of our own as soon as it answers; whoever started it closes it."""
+        return await asyncio.to_thread(_await_server, server)
 
     @classmethod
     async def connect(cls, url: str) -> ChromaVectorIndex:
@@ -103,6 +110,13 @@ class ChromaVectorIndex:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
+
+    def close_after(self, close: Callable[[], None]) -> None:
+        """Have something closed once the connection is."""
+        resources = ExitStack()
+        resources.callback(close)
+        resources.push(self._resources.pop_all())
+        self._resources = resources
 
     async def _run(self, threads: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
         try:
@@ -231,38 +245,21 @@ def _nearest_within(collection: Collection, ids: list[str], *, vector: Vectors, 
         return ranked(held["ids"], np.asarray(held["embeddings"], dtype=np.float32), vector=vector, limit=limit)
 
 
-def _hold(path: Path, *, opened: ExitStack) -> None:
-    """Make the folder and take its lock: two processes writing to one folder lose vectors silently."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        opened.enter_context(locked(path))
-    except BlockingIOError:
-        raise ConfigurationError(
-            f"CHROMA_PATH={path} is in use by another process. Stop it, or set CHROMA_URL to a Chroma server for both."
-        ) from None
-
-
-def _await_server(server: ChromaServer, opened: ExitStack) -> ChromaVectorIndex:
-    """Connect as soon as the server answers; it is closed after the client is."""
+def _await_server(server: ChromaServer) -> ChromaVectorIndex:
     until = time.monotonic() + START_SECONDS
     while True:
         try:
-            return _connect(server.url, behind=opened)
+            return _connect(server.url)
         except VectorStoreUnavailableError:
             if not server.running or time.monotonic() > until:
                 raise
             time.sleep(START_POLL_SECONDS)
 
 
-def _connect(url: str, *, behind: ExitStack | None = None) -> ChromaVectorIndex:
-    """Connect; what is `behind` the connection is closed after it, by whoever closes the index."""
+def _connect(url: str) -> ChromaVectorIndex:
     with ExitStack() as opened:
         api = _translated(lambda: _remote(url, opened=opened))
-        resources = ExitStack()
-        if behind is not None:
-            resources.push(behind.pop_all())
-        resources.push(opened.pop_all())
-        return ChromaVectorIndex(api, resources=resources)
+        return ChromaVectorIndex(api, resources=opened.pop_all())
 
 
 def _remote(url: str, *, opened: ExitStack) -> ServerAPI:

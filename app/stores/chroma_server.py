@@ -17,8 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+
+from app.errors import ConfigurationError
+from app.utils.locks import locked
 
 HOST: Final = "127.0.0.1"
 LOCK_FILE: Final = ".server.lock"
@@ -34,7 +38,9 @@ PROGRAM: Final = "from chromadb.cli.cli import app; app()"
 class ChromaServer:
     """The child process. Started in the thread whose end ends it: that of the event loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lock: ExitStack) -> None:
+        """`lock` holds the folder and is closed at the end."""
+        self._lock = lock
         port = _free_port()
         self.url = f"http://{HOST}:{port}"
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
@@ -46,6 +52,20 @@ class ChromaServer:
             env=_environment(os.environ),
             process_group=0,  # an interrupt from the terminal is for the parent, which ends the child last
         )
+
+    @classmethod
+    def start(cls, folder: Path) -> ChromaServer:
+        """Start a server, without waiting for it; raises `ConfigurationError` if another process has the folder."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(locked(folder))
+            except BlockingIOError:
+                raise ConfigurationError(
+                    f"CHROMA_PATH={folder} is in use by another process. "
+                    "Stop it, or set CHROMA_URL to a Chroma server for both."
+                ) from None
+            return cls(folder, lock=lock.pop_all())
 
     @property
     def running(self) -> bool:
@@ -59,6 +79,7 @@ class ChromaServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._lock.close()
 
 
 def become_server(folder: Path, *, port: int, parent: int) -> None:

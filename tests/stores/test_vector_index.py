@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import secrets
 import socket
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 from app.errors import ConfigurationError, UnavailableError, VectorStoreUnavailableError
 from app.protocols import VectorIndex, Vectors
 from app.stores.chroma import ChromaVectorIndex, collection_name
+from app.stores.chroma_server import LOCK_FILE as SERVER_LOCK
 from app.stores.memory_vectors import MemoryVectorIndex
 from tests.support.ports import HOST, free_port
 
@@ -258,6 +261,22 @@ async def test_acknowledged_vectors_survive_kill_9(tmp_path: Path) -> None:
     await index.close()
 
 
+async def test_the_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, str(tmp_path), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    lock = os.open(tmp_path / SERVER_LOCK, os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    process.kill()
+    await process.wait()
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+    os.close(lock)
+
+
 async def test_a_second_process_is_refused_the_folder_until_the_first_lets_go(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path; from app.stores.chroma import ChromaVectorIndex\n"
@@ -290,10 +309,10 @@ async def test_the_first_write_after_the_first_query_is_as_quick_as_any(tmp_path
         assert await index.count("space") == held
         await index.upsert("space", ids=names(960 - held), vectors=vectors[: 960 - held])
         await index.query("space", vector=vectors[0], limit=1)
-        began = time.process_time()
+        began = time.perf_counter()
         await index.upsert("space", ids=["extra:0"], vectors=vectors[:1])
         await index.delete("space", ids=["extra:0"])
-        assert time.process_time() - began < 0.5
+        assert time.perf_counter() - began < 2
         await index.close()
 
 

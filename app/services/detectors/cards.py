@@ -76,8 +76,10 @@ def _wrapped_card(view: View, number: Number) -> Iterator[Span]:
 
 def _cards_in(view: View, number: Number) -> Iterator[Span]:
     named = CARD_WORDS.near(view, number.start, number.end, before=60)
-    if number.touches_after or (number.touches_before and not named):
+    if number.touches_after:
         return
+    # A group that a letter touches is the end of an id; what stands apart behind it may still be a card.
+    position = 1 if number.touches_before and not named else 0
     if not named and follows_product_word(view, number.start):
         return
     if len(number.groups) > _LONGEST_LIST and len(number.digits) > _LONGEST:
@@ -85,7 +87,6 @@ def _cards_in(view: View, number: Number) -> Iterator[Span]:
         return
     plain = len(number.separators) <= 1 and number.separators <= _PLAIN_SEPARATORS
     tidy = plain or number.separators == _BRACKETS
-    position = 0
     while position < len(number.groups):
         rest = number.groups[position : position + _LONGEST]
         length = _longest_card(

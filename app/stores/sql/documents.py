@@ -29,8 +29,6 @@ from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
 
 LONGEST_CURSOR = 18
-# Chunks that enter the lexical index in one transaction, some 50 ms of it: other writers wait meanwhile.
-WORDS_BATCH = 100
 
 _other = versions.alias("other_versions")
 
@@ -138,32 +136,27 @@ class SqlDocumentStore:
             kept = await connection.execute(mine.values(label=jobs.raised(label), **facts))
             if kept.rowcount:
                 await _replace_chunks(connection, version, text=text, chunks=chunks)
-        await self.index_words(version)
+                await words.forget(connection, version)
+                indexed = await words.index(connection, version, start=0)
+        if kept.rowcount and indexed == words.BATCH:
+            await self._index_words_from(version, start=indexed)
 
     async def index_words(self, version: str) -> None:
         async with self._database.write() as connection:
             await words.forget(connection, version)
-            if not words.is_kept(connection):
-                return
-        start = 0
-        while found := await self._index_words_from(version, start=start):
-            start += found
+        await self._index_words_from(version, start=0)
 
-    async def _index_words_from(self, version: str, *, start: int) -> int:
-        """Index the words of one batch of chunks; how many there were."""
-        async with self._database.read() as connection:
-            found = (await connection.execute(_select_chunks(version, start=start, limit=WORDS_BATCH))).all()
-        if not found:
-            return 0
-        entries = await asyncio.to_thread(words.index_rows, found)
-        async with self._database.write() as connection:
-            if await words.is_wanted(connection, version):
-                await connection.execute(words.words.insert(), entries)
-        return len(found)
+    async def _index_words_from(self, version: str, *, start: int) -> None:
+        """A transaction for each batch: other writers wait meanwhile."""
+        indexed = words.BATCH
+        while indexed == words.BATCH:
+            async with self._database.write() as connection:
+                indexed = await words.index(connection, version, start=start)
+            start += indexed
 
     async def chunk_texts(self, version: str, *, start: int, limit: int) -> list[ChunkText]:
         async with self._database.read() as connection:
-            found = (await connection.execute(_select_chunks(version, start=start, limit=limit))).all()
+            found = await searches.chunk_rows(connection, version, start=start, limit=limit)
         return [
             ChunkText(searches.chunk_id(version, row.ordinal), words.context(row.title, row.heading), row.text)
             for row in found
@@ -300,19 +293,6 @@ async def _replace_chunks(connection: AsyncConnection, version: str, *, text: st
         await connection.execute(delete(table).where(table.c.version == version))
     await connection.execute(tables.version_texts.insert(), [{"version": version, "text": text}])
     await insert(connection, tables.chunks, (rows.chunk_row(version, chunk) for chunk in chunks))
-
-
-def _select_chunks(version: str, *, start: int, limit: int) -> Select[Any]:
-    """Chunks with what they stand under and whose they are."""
-    return (
-        select(chunks.c.ordinal, chunks.c.text, chunks.c.heading, versions.c.number, versions.c.title)
-        .add_columns(documents.c.tenant, documents.c.collection)
-        .join_from(chunks, versions, versions.c.id == chunks.c.version)
-        .join(documents, documents.c.number == versions.c.document)
-        .where(chunks.c.version == version, chunks.c.ordinal >= start)
-        .order_by(chunks.c.ordinal)
-        .limit(limit)
-    )
 
 
 def _read_cursor(cursor: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, func, select, tuple_
@@ -72,6 +72,20 @@ async def passages(
             id = chunk_id(row.version, row.ordinal)
             found[id] = _read_passage(row, id=id, score=chunk_ids[id])
     return [found[id] for id in chunk_ids if id in found]
+
+
+async def chunk_rows(connection: AsyncConnection, version: str, *, start: int, limit: int) -> Sequence[Row[Any]]:
+    """Chunks of a version that is not removed, with what they stand under and whose they are."""
+    statement = (
+        select(chunks.c.ordinal, chunks.c.text, chunks.c.heading, versions.c.number, versions.c.title)
+        .add_columns(documents.c.tenant, documents.c.collection)
+        .join_from(chunks, versions, versions.c.id == chunks.c.version)
+        .join(documents, documents.c.number == versions.c.document)
+        .where(chunks.c.version == version, chunks.c.ordinal >= start, ~versions.c.removed)
+        .order_by(chunks.c.ordinal)
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).all()
 
 
 async def excerpt(connection: AsyncConnection, version: str, *, first: int, last: int) -> str | None:
