@@ -15,7 +15,7 @@ CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-all servers clients lint check-style check-format check-types check-imports check-security format lock clean
+.PHONY: help install run test test-all servers clients lint check-style check-format check-types check-imports check-security format readme lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -102,6 +102,9 @@ test-all: lint install servers clients ## The same with the slow tests: soaks, c
 format: $(VENV)/.dev ## Format the code and mend what can be mended by machine
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
+
+readme: install $(VENV)/.dev ## Write the real output of the examples into the README
+	@$(PY) -m scripts.update_readme
 
 lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 takes the newest versions)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt

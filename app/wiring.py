@@ -19,10 +19,8 @@ from app.config import Settings
 from app.egress import Egress, LocalNetworks
 from app.errors import ConfigurationError
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
-from app.model_wiring import OPENAI_URL, Models, build_models
+from app.model_wiring import Models, build_models, open_embedder
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
-from app.providers.ollama.embedding import OllamaEmbedding
-from app.providers.openai_compatible.embedding import OpenAIEmbedding
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.complexity import ComplexityClassifier
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
     from app.stores.chroma import ChromaVectorIndex
 
 VERSION = "0.1.0"
-BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
 REFRESH_SECONDS = 15.0
 
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
@@ -134,9 +131,7 @@ async def _open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines
         await egress.refuse_foreign(url, setting=setting)
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
-    index, embedder = await asyncio.gather(
-        _open_index(settings, chroma=chroma), _open_embedder(settings, egress=egress)
-    )
+    index, embedder = await asyncio.gather(_open_index(settings, chroma=chroma), open_embedder(settings, egress=egress))
     cache = _open_cache(settings)
     sandbox = Sandbox()
     for engine in (index, embedder, cache, sandbox):
@@ -313,32 +308,6 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     from app.stores.chroma import ChromaVectorIndex
 
     return ChromaVectorIndex
-
-
-async def _open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel:
-    provider, _, name = settings.embedding_model.partition("/")
-    if provider == "builtin" and name == BUILTIN_EMBEDDING:
-        return await asyncio.to_thread(_load_minilm)
-    if provider == "ollama" and name:
-        return await OllamaEmbedding.open(
-            name, base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance
-        )
-    if provider == "openai" and name:
-        return OpenAIEmbedding(
-            name,
-            base_url=settings.openai_base_url or OPENAI_URL,
-            egress=egress,
-            clearance=settings.cloud_clearance,
-            api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
-        )
-    raise ConfigurationError(f"EMBEDDING_MODEL must be builtin/{BUILTIN_EMBEDDING}, openai/NAME or ollama/NAME.")
-
-
-def _load_minilm() -> EmbeddingModel:
-    from app.providers.minilm.embedding import MiniLMEmbedding
-    from app.providers.minilm.engine import MiniLM
-
-    return MiniLMEmbedding(MiniLM.load())
 
 
 def _open_cache(settings: Settings) -> CacheStore:

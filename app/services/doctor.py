@@ -119,10 +119,11 @@ class Doctor:
 
     async def _examine(self, space: str, members: Sequence[LiveVersion]) -> _Finding:
         agreed = await self._index.count(space) == sum(version.chunks for version in members)
-        if agreed and await self._answers(space, members[0]):
+        if agreed and await self._answers(space, probe=f"{members[0].id}:0"):
             return _Finding()
         held = set(await self._index.ids(space))
-        if held and not await self._answers(space, members[0], held=held):
+        probe = next((id for version in members for id in _chunk_ids(version) if id in held), None)
+        if probe is not None and not await self._answers(space, probe=probe):
             return _Finding(mute=True, vectorless=tuple(version.id for version in members))
         return _Finding(
             vectorless=tuple(version.id for version in members if not held.issuperset(_chunk_ids(version))),
@@ -131,9 +132,8 @@ class Doctor:
             ),
         )
 
-    async def _answers(self, space: str, version: LiveVersion, *, held: Iterable[str] = ()) -> bool:
-        """Whether a search of the space finds a vector that it holds."""
-        probe = next(iter(held), None) or f"{version.id}:0"
+    async def _answers(self, space: str, *, probe: str) -> bool:
+        """Whether a search of the space with the vector of an id that it holds finds it, or one like it."""
         vectors = await self._index.fetch(space, ids=[probe])
         if probe not in vectors:
             return False

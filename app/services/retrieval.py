@@ -27,8 +27,9 @@ SPARE_HITS = 10
 FEEDBACK_PASSAGES = 3
 FEEDBACK_WEIGHT = 0.3
 
-# A text with fewer Latin letters than this is in a script that an English embedding model does not know.
-LATIN_ENOUGH = 0.5
+# A text with fewer Latin letters than this is in a script that an English embedding model does not know; a Chinese
+# question about the NFL has many.
+LATIN_ENOUGH = 0.9
 
 # How many of the best passages by words are read for how much of the query they hold.
 COVERAGE_PASSAGES = 3
