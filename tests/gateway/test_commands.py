@@ -1,0 +1,57 @@
+"""The commands that speak to a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from tests.support.process import REPOSITORY
+from tests.support.service import Service
+
+
+async def run(service: Service, *arguments: str) -> tuple[int, str]:
+    """A command's exit status and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        *arguments,
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "SLUICE_URL": service.url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+async def test_a_folder_is_ingested_searched_and_listed(alone: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "library"
+    (folder / "sky").mkdir(parents=True)
+    (folder / "sky" / "moon.txt").write_text("The moon orbits the Earth every 27 days.", "utf-8")
+    (folder / "bread.md").write_text("# Bread\n\nSourdough rises with wild yeast.", "utf-8")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing that a PDF holds")
+    (folder / "empty.txt").write_bytes(b"")
+    (folder / ".hidden").write_text("Not for others.", "utf-8")
+    for _ in range(2):  # the same again changes nothing
+        status, printed = await run(alone, "ingest", str(folder))
+        assert status == 1
+        assert "2 of 4 files are indexed." in printed
+        assert "1 corrupt: broken.pdf" in printed
+        assert "1 empty_document: empty.txt" in printed
+    status, printed = await run(alone, "search", "how long does the moon take", "--limit", "1")
+    assert (status, "[sky/moon.txt]" in printed, "27 days" in printed) == (0, True, True)
+    status, printed = await run(alone, "documents")
+    assert status == 0
+    assert {line.split("/", 1)[1] for line in printed.splitlines()} == {
+        "sky/moon.txt",
+        "bread.md",
+        "broken.pdf  corrupt",
+    }
+
+
+async def test_a_service_that_is_not_there_is_named(alone: Service) -> None:
+    absent = Service(client=alone.client, url="http://127.0.0.1:9", app=alone.app, settings=alone.settings)
+    assert (await run(absent, "search", "anything"))[0] == 2
