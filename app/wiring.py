@@ -53,6 +53,7 @@ REFRESH_SECONDS = 15.0
 
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
+CANCEL_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,8 +243,10 @@ def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Ta
     task = asyncio.create_task(work)
 
     async def stop() -> None:
-        task.cancel()
-        await asyncio.wait({task})
+        # A library that is cancelled while it opens a connection may lose the word, so it is said again.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
 
     stack.push_async_callback(stop)
     return task

@@ -27,7 +27,14 @@ def make_folder(url: URL) -> None:
 
 
 def configure(engine: AsyncEngine) -> None:
-    """Set the pragmas on each new connection, and begin writing transactions with the write lock in hand."""
+    """Set the pragmas on each new connection, and begin writing transactions with the write lock in hand.
+
+    A connection whose call was cancelled is closed in place. SQLAlchemy's own way, a task that it abandons when it is
+    cancelled again, stops the driver's thread twice, and the second stop waits for a thread that is gone: for ever.
+    """
+    dialect = engine.sync_engine.dialect
+    dialect.has_terminate = False
+    dialect.do_terminate = dialect.do_close  # type: ignore[method-assign]  # no setting chooses this
     event.listen(engine.sync_engine, "connect", _set_pragmas)
     event.listen(engine.sync_engine, "begin", _begin)
 
