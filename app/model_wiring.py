@@ -129,7 +129,7 @@ def _litellm_keys(settings: Settings, *, file: CatalogFile) -> dict[str, SecretS
 
 
 def _load_litellm(settings: Settings, *, keys: Mapping[str, SecretStr], egress: Egress) -> ChatProvider:
-    from app.providers.litellm_adapter import LiteLLM  # noqa: PLC0415  (the import takes seconds: only when needed)
+    from app.providers.litellm_adapter import LiteLLM
 
     urls = {"anthropic": settings.anthropic_base_url}
     return LiteLLM(
@@ -160,7 +160,7 @@ async def open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel
 
 
 def _load_minilm() -> EmbeddingModel:
-    from app.providers.minilm.embedding import MiniLMEmbedding  # noqa: PLC0415  (loaded in a thread, when it is the one in force)
-    from app.providers.minilm.engine import MiniLM  # noqa: PLC0415  (as above)
+    from app.providers.minilm.embedding import MiniLMEmbedding
+    from app.providers.minilm.engine import MiniLM
 
     return MiniLMEmbedding(MiniLM.load())
