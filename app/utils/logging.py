@@ -67,7 +67,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
         "time": record.created,
         "level": record.levelname,
         "logger": record.name,
-        "message": record.getMessage(),
+        "message": _message(record),
         "request_id": REQUEST_ID.get(),
     }
     fields.update({name: value for name, value in vars(record).items() if name not in STANDARD})
@@ -75,6 +75,16 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
         fields["error_type"] = record.exc_info[0].__name__
         fields["error_at"] = _locations(record)
     return fields
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message; of a traceback that a library made a text of, only the error's type; of ours, its own words."""
+    text = record.getMessage()
+    if not text.startswith("Traceback"):
+        return text
+    name, _, words = text.strip().rpartition("\n")[2].partition(": ")
+    kind = name.rpartition(".")[2]
+    return f"Sluice does not start: {words}" if kind == "ConfigurationError" else f"failed with {kind}"
 
 
 def _locations(record: logging.LogRecord) -> list[str]:
