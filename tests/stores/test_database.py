@@ -238,3 +238,11 @@ async def test_chunks_that_are_replaced_are_overwritten(tmp_path: Path, moment: 
 
 def _traces(folder: Path, canary: str) -> int:
     return sum(file.read_bytes().count(canary.encode()) for file in folder.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize(
+    "url", ["no url at all", "sqlite:///without-a-driver-for-asyncio.db", "postgresql+asyncpg://127.0.0.1/x"]
+)
+async def test_a_database_that_cannot_be_opened_here_is_refused_with_the_form_that_can(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL"):
+        await Database.open(url)

@@ -12,11 +12,12 @@ from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError as UnusableDriverError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.errors import DatabaseUnavailableError, InvalidRequestError, SluiceError
+from app.errors import ConfigurationError, DatabaseUnavailableError, InvalidRequestError, SluiceError
 from app.stores.sql import schema, sqlite
 
 RETRY_AFTER_SECONDS = 1.0
@@ -40,20 +41,12 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> Database:
-        """Connect and bring the schema up to date; raises `ConfigurationError` if it is newer than this code.
+        """Connect and bring the schema up to date.
 
+        Raises `ConfigurationError` if the schema is newer than this code or no driver is here for such a database.
         `busy_seconds` is how long to wait for a connection, or for another process to let go of the database.
         """
-        target = make_url(url)
-        is_sqlite = target.get_backend_name() == "sqlite"
-        engine = create_async_engine(
-            target,
-            hide_parameters=True,
-            pool_size=CONNECTIONS,
-            pool_timeout=busy_seconds,
-            pool_pre_ping=not is_sqlite,
-            connect_args=sqlite.connect_arguments(busy_seconds=busy_seconds) if is_sqlite else {},
-        )
+        engine = _create_engine(url, busy_seconds=busy_seconds)
         database = cls(engine)
         try:
             with translated():
@@ -104,6 +97,22 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _create_engine(url: str, *, busy_seconds: float) -> AsyncEngine:
+    try:
+        target = make_url(url)
+        is_sqlite = target.get_backend_name() == "sqlite"
+        return create_async_engine(
+            target,
+            hide_parameters=True,
+            pool_size=CONNECTIONS,
+            pool_timeout=busy_seconds,
+            pool_pre_ping=not is_sqlite,
+            connect_args=sqlite.connect_arguments(busy_seconds=busy_seconds) if is_sqlite else {},
+        )
+    except (ArgumentError, UnusableDriverError, ModuleNotFoundError, TypeError):
+        raise ConfigurationError("DATABASE_URL must be of the form sqlite+aiosqlite:///FILE.") from None
 
 
 @contextmanager
