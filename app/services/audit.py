@@ -114,11 +114,6 @@ class Audit:
             },
         )
 
-    def record_declassification(self, version: DocumentVersion, *, caller: Caller) -> None:
-        """A label that an administrator lowered: `version` is the new one."""
-        facts: Mapping[str, JSONValue] = {"version": version.id, "label": version.label.word, "outcome": "declassified"}
-        self._append("declassification", caller, facts)
-
     def _append(self, kind: str, caller: Caller, facts: Mapping[str, JSONValue]) -> None:
         who = {"request_id": REQUEST_ID.get(), "tenant": caller.tenant, "key_id": caller.key_id}
         self._trail.append({"time": self._clock().isoformat(), "kind": kind, **who, **facts})

@@ -65,15 +65,6 @@ def mod97(text: str) -> int:
     return int("".join(str(_ALPHANUMERIC.index(character)) for character in text)) % 97
 
 
-def mod11_10(digits: str) -> bool:
-    """ISO 7064 MOD 11,10 (German tax number, Croatian OIB)."""
-    product = 10
-    for digit in digits[:-1]:
-        total = (int(digit) + product) % 10 or 10
-        product = total * 2 % 11
-    return (11 - product) % 10 == int(digits[-1])
-
-
 def icao(text: str) -> int:
     """The check digit of travel documents, weights 7-3-1 (ICAO Doc 9303, part 3)."""
     return sum(_ALPHANUMERIC.index(character) * (7, 3, 1)[i % 3] for i, character in enumerate(text)) % 10
