@@ -21,6 +21,9 @@ ENV_FILE = ".env"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 WEAK_ADMIN_KEYS = frozenset({"admin", "changeme", "password", "secret", "sluice", "test"})
 SHORTEST_ADMIN_KEY = 16
+# HS256 asks for a key as long as its digest (RFC 7518, 3.2).
+SHORTEST_JWT_SECRET = 32
+FEWEST_DISTINCT_BYTES = 8
 
 
 def _split(value: object) -> object:
@@ -67,6 +70,14 @@ class Settings(BaseSettings):
     auth_required: bool = False
     admin_key: SecretStr | None = None
     allow_open: bool = False
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_tenant_claim: str = "tenant"
+    jwt_scope_claim: str = "scope"
+    jwt_clearance_claim: str = "clearance"
+    jwt_user_claim: str = "sub"
 
     # Models and where they are
     openai_api_key: SecretStr | None = None
@@ -121,6 +132,7 @@ class Settings(BaseSettings):
         if self.cloud_clearance > Label.INTERNAL:
             raise ConfigurationError("CLOUD_CLEARANCE may be public or internal: confidential data stays local.")
         self._check_admin_key()
+        self._check_tokens()
         if not self.loopback and not self.protected and not self.allow_open:
             raise ConfigurationError(
                 f"HOST={self.host} is reachable from other machines. Set ADMIN_KEY (and send it as a bearer key), "
@@ -130,7 +142,7 @@ class Settings(BaseSettings):
 
     def _check_admin_key(self) -> None:
         if self.admin_key is None:
-            if self.auth_required:
+            if self.auth_required and not self._takes_tokens:
                 raise ConfigurationError("AUTH_REQUIRED=true needs ADMIN_KEY: without it nobody could ask.")
             return
         key = self.admin_key.get_secret_value()
@@ -138,6 +150,21 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"ADMIN_KEY is too weak: use {SHORTEST_ADMIN_KEY} characters or more, e.g. from `openssl rand -hex 32`."
             )
+
+    def _check_tokens(self) -> None:
+        secret = self.jwt_secret.get_secret_value().encode() if self.jwt_secret else None
+        if secret is not None and (len(secret) < SHORTEST_JWT_SECRET or len(set(secret)) < FEWEST_DISTINCT_BYTES):
+            raise ConfigurationError(
+                f"JWT_SECRET is too weak: use {SHORTEST_JWT_SECRET} random bytes or more, "
+                "e.g. from `openssl rand -hex 32`."
+            )
+        url = urlsplit(self.jwt_jwks_url or "")
+        if self.jwt_jwks_url is not None and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ConfigurationError("JWT_JWKS_URL must be the http or https address of a JSON Web Key Set.")
+
+    @property
+    def _takes_tokens(self) -> bool:
+        return self.jwt_secret is not None or self.jwt_jwks_url is not None
 
     @cached_property
     def loopback(self) -> bool:
@@ -147,7 +174,8 @@ class Settings(BaseSettings):
     @cached_property
     def protected(self) -> bool:
         """Whether every request must carry a key: asked for, or served to other machines with a key to hand."""
-        return self.auth_required or (self.admin_key is not None and not self.loopback and not self.allow_open)
+        credentials = self.admin_key is not None or self._takes_tokens
+        return self.auth_required or (credentials and not self.loopback and not self.allow_open)
 
     def secret(self, variable: str) -> SecretStr | None:
         """The secret in a variable that the catalog names: a setting, or any other of the environment or of `.env`."""
@@ -164,9 +192,14 @@ class Settings(BaseSettings):
 
     @cached_property
     def stores(self) -> dict[str, str]:
-        """The URLs of the stores that are servers, by the name of their setting."""
+        """The URLs of the stores that are servers, and of the key set, by the name of their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
-        urls = {"DATABASE_URL": self.database_url, "CHROMA_URL": self.chroma_url, "REDIS_URL": redis_url}
+        urls = {
+            "DATABASE_URL": self.database_url,
+            "CHROMA_URL": self.chroma_url,
+            "REDIS_URL": redis_url,
+            "JWT_JWKS_URL": self.jwt_jwks_url,
+        }
         return {setting: url for setting, url in urls.items() if url is not None and urlsplit(url).hostname}
 
     @cached_property

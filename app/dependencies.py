@@ -5,24 +5,19 @@ All of them are coroutines: FastAPI would hand a plain function to a thread, whi
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
-from app.config import Settings
-from app.errors import AuthenticationError, InvalidRequestError, RateLimitedError
+from app.errors import InvalidRequestError, RateLimitedError, ScopeError
 from app.limits import EdgeLimit
-from app.models import Caller, Label
+from app.models import Caller, Label, Scope
 from app.wiring import Services
 
 HEADER_PREFIX = "x-sluice-"
 SENSITIVITY_HEADER = "x-sluice-sensitivity"
-ADMIN = Caller(key_id="admin", admin=True)
-ANYONE = Caller()
 
 
 async def get_services(connection: HTTPConnection) -> Services:
@@ -30,25 +25,33 @@ async def get_services(connection: HTTPConnection) -> Services:
     return services
 
 
-async def get_caller(connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]) -> Caller:
-    """Who asks; raises `AuthenticationError` without a valid key where one is needed."""
-    return authenticate(bearer_key(connection.headers), settings=services.settings)
+class Permission:
+    """Finds out who asks, and whether it may: the dependency of every endpoint that is not open to all.
+
+    Raises `AuthenticationError` without a valid key where one is needed, and `ScopeError`. `None` asks for no scope.
+    """
+
+    def __init__(self, scope: Scope | None) -> None:
+        self.scope = scope
+
+    async def __call__(
+        self, connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]
+    ) -> Caller:
+        caller = await services.authenticator.identify(bearer_key(connection.headers))
+        require(self.scope, caller=caller)
+        return caller
+
+
+def require(scope: Scope | None, *, caller: Caller) -> None:
+    """Raise `ScopeError` if the caller lacks the scope."""
+    if scope is not None and scope not in caller.scopes:
+        raise ScopeError(scope.value)
 
 
 def bearer_key(headers: Headers) -> str | None:
-    """The key in `Authorization: Bearer KEY`."""
+    """The key in `Authorization: Bearer KEY`, as OpenAI's clients send it, or in `x-api-key`, as Anthropic's do."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
-
-
-def authenticate(key: str | None, *, settings: Settings) -> Caller:
-    """Whose key it is; a wrong one and a missing one raise the same `AuthenticationError` where a key is needed."""
-    admin_key = settings.admin_key
-    if admin_key and key is not None and hmac.compare_digest(_digest(key), _digest(admin_key.get_secret_value())):
-        return ADMIN
-    if settings.protected:
-        raise AuthenticationError
-    return ANYONE
+    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
 
 
 async def get_stated_label(connection: HTTPConnection) -> Label | None:
@@ -84,12 +87,15 @@ async def limit_rate(connection: HTTPConnection) -> None:
         raise RateLimitedError(retry_after=allowance.reset)
 
 
-def _digest(key: str) -> bytes:
-    """Digests have one length, so that comparing them tells nothing of the key's."""
-    return hashlib.sha256(key.encode()).digest()
-
-
 ServicesDep = Annotated[Services, Depends(get_services)]
-CallerDep = Annotated[Caller, Depends(get_caller)]
+AnyCaller = Annotated[Caller, Depends(Permission(None))]
+ChatCaller = Annotated[Caller, Depends(Permission(Scope.CHAT))]
+DocumentReader = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_READ))]
+DocumentWriter = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_WRITE))]
+SearchCaller = Annotated[Caller, Depends(Permission(Scope.SEARCH))]
+EmbeddingsCaller = Annotated[Caller, Depends(Permission(Scope.EMBEDDINGS))]
+SessionsCaller = Annotated[Caller, Depends(Permission(Scope.SESSIONS))]
+UsageCaller = Annotated[Caller, Depends(Permission(Scope.USAGE))]
+AdminCaller = Annotated[Caller, Depends(Permission(Scope.ADMIN))]
 StatedLabelDep = Annotated[Label | None, Depends(get_stated_label)]
 EDGE = [Depends(limit_rate)]

@@ -89,6 +89,21 @@ class PermissionDeniedError(SluiceError):
     message = "This key may not do this."
 
 
+class ScopeError(PermissionDeniedError):
+    """`scope` is the one that the caller lacks."""
+
+    code = "missing_scope"
+    message = "This key lacks the scope that this endpoint asks for."
+
+    def __init__(self, scope: str | None = None) -> None:
+        super().__init__(None if scope is None else f"This key lacks the scope `{scope}`.")
+
+
+class ModelNotAllowedError(PermissionDeniedError):
+    code = "model_not_allowed"
+    message = "This key may not use this model; GET /models lists those that it may."
+
+
 class ForeignOriginError(PermissionDeniedError):
     code = "foreign_origin"
     message = "Without authentication only requests from and to this machine's loopback address are served."

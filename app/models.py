@@ -199,15 +199,85 @@ class ChatRequest:
     cache: CacheUse = CacheUse()
 
 
+class Scope(enum.StrEnum):
+    """What a caller may do. Each endpoint asks for one; `admin` alone opens the endpoints that grant something."""
+
+    CHAT = "chat"
+    DOCUMENTS_READ = "documents:read"
+    DOCUMENTS_WRITE = "documents:write"
+    SEARCH = "search"
+    EMBEDDINGS = "embeddings"
+    SESSIONS = "sessions"
+    USAGE = "usage"
+    ADMIN = "admin"
+
+
+# What a caller may do of whom nothing else is said.
+ORDINARY_SCOPES = frozenset(Scope) - {Scope.ADMIN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one caller may use; `None` is no limit. A minute is any 60 seconds."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one caller may spend, in US dollars for a calendar day and month in UTC; `None` is no limit."""
+
+    day: float | None = None
+    month: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. `clearance` bounds what is read, `label_floor` raises what is sent."""
+    """Who asks. `clearance` bounds what is read, `label_floor` raises what is sent.
+
+    `user` is the person behind the key or token, where that is known. `models` are the only ones that may answer, as
+    `provider/name` or `provider/*`; `None` is any. The operator alone rules over the keys of all tenants.
+    """
 
     tenant: str = "default"
     key_id: str | None = None
+    user: str | None = None
     clearance: Label = Label.CONFIDENTIAL
     label_floor: Label = Label.PUBLIC
-    admin: bool = False
+    scopes: frozenset[Scope] = ORDINARY_SCOPES
+    models: frozenset[str] | None = None
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    operator: bool = False
+
+    def may_use(self, model: Model) -> bool:
+        """Whether the model is among those allowed; one that is named without a tag is meant with any."""
+        if self.models is None:
+            return True
+        names = (model.id, model.id.partition(":")[0], f"{model.provider}/*")
+        return any(name in self.models for name in names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An API key as it is stored: what its bearer may do, and digests in the place of the secret.
+
+    `previous_digest` is the secret before the last rotation, good until `previous_until`. `revision` grows with every
+    change to any key.
+    """
+
+    id: str
+    name: str
+    digest: bytes
+    caller: Caller
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    previous_digest: bytes | None = None
+    previous_until: datetime | None = None
+    revision: int = 0
 
 
 # Models

@@ -17,6 +17,7 @@ from app.models import (
     DocumentVersion,
     Job,
     JSONValue,
+    Key,
     Label,
     Model,
     NewDocument,
@@ -342,6 +343,22 @@ class SessionStore(Protocol):
 
     async def append(self, session_id: str, *, tenant: str, turns: Sequence[Turn]) -> None:
         """Add turns at the end; a session that was deleted meanwhile discards them."""
+        ...
+
+
+class KeyStore(Protocol):
+    """API keys, of which the secrets are not stored. What a method has returned from is durable."""
+
+    async def add(self, key: Key) -> Key:
+        """Store a new key; the key with its revision."""
+        ...
+
+    async def replace(self, key: Key) -> Key | None:
+        """Store another state of the key with this id; `None` if it is not there or changed since that was read."""
+        ...
+
+    async def since(self, revision: int) -> list[Key]:
+        """The keys that were added or changed after this revision, in the order in which that became visible."""
         ...
 
 

@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.access_wiring import Access, build_access
 from app.config import Settings
 from app.engine_wiring import Engines, new_id, now, open_engines
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
+from app.services.auth import Authenticator
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.complexity import ComplexityClassifier
@@ -21,6 +23,7 @@ from app.services.embeddings import Embeddings
 from app.services.gateway import Gateway, GatewayPolicy
 from app.services.indexing import Indexer
 from app.services.ingestion import Ingestion
+from app.services.keys import Keys
 from app.services.labels import Labeller
 from app.services.recorder import Recorder
 from app.services.replays import Replays
@@ -28,6 +31,7 @@ from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
 from app.services.sessions import Sessions
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
+from app.stores.sql.keys import SqlKeyStore
 from app.stores.sql.sessions import SqlSessionStore
 from app.utils.monitoring import Metrics
 
@@ -49,6 +53,8 @@ class Services:
     settings: Settings
     version: str
     metrics: Metrics
+    authenticator: Authenticator
+    keys: Keys
     gateway: Gateway
     ingestion: Ingestion
     retrieval: Retrieval
@@ -79,10 +85,15 @@ async def open_services(settings: Settings, *, at_rest: bool = False) -> AsyncIt
         enforcement = await stack.enter_async_context(
             open_enforcement(settings, echo_store=SqlEchoStore(engines.database), secret=engines.secret, clock=now)
         )
-        services = _build(settings, engines=engines, models=models, enforcement=enforcement, metrics=metrics)
+        access = build_access(settings, store=SqlKeyStore(engines.database), egress=engines.egress)
+        services = _build(
+            settings, engines=engines, models=models, enforcement=enforcement, access=access, metrics=metrics
+        )
         await services.documents.release_leases()
         if not at_rest:
             _start(stack, services.ingestion.work())
+            if access.key_set is not None:
+                _start(stack, access.key_set.keep_fresh())
             _start(stack, _examine(services))
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
@@ -96,7 +107,13 @@ async def _examine(services: Services) -> None:
 
 
 def _build(
-    settings: Settings, *, engines: Engines, models: Models, enforcement: Enforcement, metrics: Metrics
+    settings: Settings,
+    *,
+    engines: Engines,
+    models: Models,
+    enforcement: Enforcement,
+    access: Access,
+    metrics: Metrics,
 ) -> Services:
     """Plain constructor calls, from the bottom up."""
     labeller = enforcement.labeller
@@ -112,6 +129,8 @@ def _build(
         settings=settings,
         version=VERSION,
         metrics=metrics,
+        authenticator=access.authenticator,
+        keys=access.keys,
         gateway=_build_gateway(
             settings, engines=engines, models=models, enforcement=enforcement, retrieval=retrieval, metrics=metrics
         ),

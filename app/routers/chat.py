@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
+from app.dependencies import EDGE, ChatCaller, ServicesDep, StatedLabelDep
 from app.routers.bodies import BoundedRoute
 from app.routers.native import ChatBody, ChatReply, NativeSurface, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
@@ -33,7 +33,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/chat", response_model=ChatReply, responses=WHOLE_OR_STREAM)
-async def chat(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+async def chat(body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep) -> Response:
     """Answer a prompt, from the documents where they bear on it. `stream: true` answers as `/chat/stream`."""
     if body.stream:
         return await chat_stream(body, services, caller, stated)
@@ -42,14 +42,14 @@ async def chat(body: ChatBody, services: ServicesDep, caller: CallerDep, stated:
 
 
 @router.post("/chat/stream", response_class=Response, responses=STREAM)
-async def chat_stream(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+async def chat_stream(body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep) -> Response:
     """Answer a prompt as server-sent events: which model answers, the pieces, the accounts, `[DONE]`."""
     request = body.to_request(stream=True, stated=stated)
     return StreamReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
 
 
 @router.post("/route", response_model=ExplanationReply)
-async def explain(body: ChatBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+async def explain(body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep) -> Response:
     """Say which model a `/chat` body would go to, and why, without sending it anywhere."""
     explanation = await services.gateway.explain(body.to_request(stream=False, stated=stated), caller=caller)
     route = explanation.route

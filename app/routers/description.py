@@ -25,6 +25,7 @@ TAGS = [
     {"name": "chat", "description": "Answers, as JSON and as streams, and why they come from where they come from."},
     {"name": "documents", "description": "What answers draw on: put in, search, delete."},
     {"name": "openai", "description": "OpenAI's API: clients change their base URL and nothing else."},
+    {"name": "keys", "description": "Who may ask, and for what; for keys with the scope `admin`."},
     {"name": "operations", "description": "How the service is, and which models it has."},
 ]
 
@@ -40,6 +41,11 @@ OPEN = frozenset({"get /", "get /health", "get /ready", "get /metrics"})
 ANSWERING = frozenset({"post /chat", "post /chat/stream", "post /v1/chat/completions"})
 NAMING_A_MODEL = frozenset({*ANSWERING, "post /route", "post /v1/embeddings"})
 EMBEDDING = frozenset({"post /search", "post /v1/embeddings", "post /documents", "post /route", *ANSWERING})
+# Operations for which a key needs a scope are all but these.
+WITHOUT_SCOPE = frozenset({"get /models", "get /v1/models", "get /v1/models/{name}"})
+# Operations that grant something.
+GRANTING = frozenset({"post /keys", "patch /keys/{key_id}"})
+CHANGING_A_KEY = frozenset({"patch /keys/{key_id}", "delete /keys/{key_id}", "post /keys/{key_id}/rotate"})
 # Operations whose bodies may be files.
 STORING = frozenset({"post /documents"})
 
@@ -83,6 +89,16 @@ FROM_EMBEDDERS: Errors = (
     errors.VectorStoreUnavailableError,
     errors.UpstreamUnavailableError,
     errors.UpstreamTimeoutError,
+)
+
+OF_OPERATIONS: Sequence[tuple[frozenset[str], Errors]] = (
+    (NAMING_A_MODEL, (errors.UnknownModelError,)),
+    (ANSWERING, FROM_MODELS),
+    (ANSWERING | {"post /route"}, (errors.ModelNotAllowedError,)),
+    (EMBEDDING, FROM_EMBEDDERS),
+    (STORING, (errors.EmptyDocumentError, errors.ConflictError)),
+    (GRANTING, (errors.PermissionDeniedError,)),
+    (CHANGING_A_KEY, (errors.ConflictError,)),
 )
 
 Operation = dict[str, Any]
@@ -139,20 +155,17 @@ def _errors(operation: Operation, *, name: str) -> Iterator[type[SluiceError]]:
     yield from EVERYWHERE
     if name not in OPEN:
         yield from WITH_A_KEY
+    if name not in OPEN | WITHOUT_SCOPE:
+        yield errors.ScopeError
     if "parameters" in operation:
         yield from WITH_PARAMETERS
     if "{" in name:
         yield from WITH_A_PATH
     if "requestBody" in operation:
         yield from WITH_A_BODY
-    if name in NAMING_A_MODEL:
-        yield errors.UnknownModelError
-    if name in ANSWERING:
-        yield from FROM_MODELS
-    if name in EMBEDDING:
-        yield from FROM_EMBEDDERS
-    if name in STORING:
-        yield from (errors.EmptyDocumentError, errors.ConflictError)
+    for names, possible in OF_OPERATIONS:
+        if name in names:
+            yield from possible
 
 
 def _error_response(alternatives: Sequence[SluiceError]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field, JsonValue
 from starlette.datastructures import FormData, UploadFile
 
-from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
+from app.dependencies import EDGE, DocumentReader, DocumentWriter, ServicesDep, StatedLabelDep
 from app.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError, UnsupportedMediaError
 from app.models import Caller, DocumentKey, DocumentVersion, Label
 from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
@@ -108,7 +108,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
 async def add_documents(
     request: Request,
     services: ServicesDep,
-    caller: CallerDep,
+    caller: DocumentWriter,
     stated: StatedLabelDep,
     wait: bool = False,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
@@ -128,7 +128,7 @@ async def add_documents(
 @router.get("", response_model=DocumentsPageReply)
 async def list_documents(
     services: ServicesDep,
-    caller: CallerDep,
+    caller: DocumentReader,
     collection: Annotated[str | None, Query(min_length=1, max_length=512)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str | None, Query(max_length=2000)] = None,
@@ -147,7 +147,7 @@ async def list_documents(
     responses={200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}}},
 )
 async def watch_document(
-    document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
+    document_id: str, services: ServicesDep, caller: DocumentReader, collection: Name = "default"
 ) -> Response:
     """Server-sent events: the document each time it has come further, until it is indexed or failed, then `[DONE]`."""
     key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
@@ -167,7 +167,7 @@ async def _events(versions: AsyncGenerator[DocumentVersion | None]) -> AsyncIter
 
 @router.get("/{document_id:path}", response_model=DocumentReply)
 async def read_document(
-    document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
+    document_id: str, services: ServicesDep, caller: DocumentReader, collection: Name = "default"
 ) -> Response:
     """How far a document has come, what it holds, and why it failed if it did."""
     key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
@@ -184,7 +184,7 @@ async def read_document(
     responses={202: {"description": "It is hidden, and being erased."}},
 )
 async def delete_document(
-    document_id: str, services: ServicesDep, caller: CallerDep, collection: Name = "default"
+    document_id: str, services: ServicesDep, caller: DocumentWriter, collection: Name = "default"
 ) -> Response:
     """Hide a document from every search at once and erase it: 204 when it is gone, 202 while it is being erased."""
     key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)

@@ -105,6 +105,26 @@ CATALOG_MODEL: dict[str, Any] = {
 LISTED: dict[str, Any] = {"id": MODEL, "object": "model", "created": 0, "owned_by": "openai", "available": True}
 EMBEDDING: dict[str, Any] = {"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}
 
+KEY: dict[str, Any] = {
+    "id": "5f0c9a1b2d3e4f60",
+    "prefix": "sk-sluice-5f0c9a1b2d3e4f60",
+    "name": "search team",
+    "tenant": "acme",
+    "owner": None,
+    "clearance": "internal",
+    "label_floor": "public",
+    "scopes": ["chat", "search"],
+    "models": None,
+    "requests_per_minute": 100,
+    "tokens_per_minute": None,
+    "concurrent_streams": None,
+    "budget": {"day": None, "month": None},
+    "created_at": TIME,
+    "expires_at": None,
+    "revoked_at": None,
+}
+NEW_KEY: dict[str, Any] = {"id": KEY["id"], "key": f"{KEY['prefix']}-..."}
+
 CHAT_REQUEST: dict[str, Any] = {"message": QUESTION, "documents": True, "temperature": 0.2}
 
 # By operation, then by media type.
@@ -121,6 +141,17 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
     "post /search": {JSON: {"query": QUESTION, "limit": 3}},
     "post /v1/chat/completions": {JSON: {"model": "auto", "messages": [{"role": "user", "content": QUESTION}]}},
     "post /v1/embeddings": {JSON: {"model": "auto", "input": [ANSWER]}},
+    "post /keys": {
+        JSON: {
+            "name": "search team",
+            "tenant": "acme",
+            "clearance": "internal",
+            "scopes": ["chat", "search"],
+            "requests_per_minute": 100,
+        }
+    },
+    "patch /keys/{key_id}": {JSON: {"requests_per_minute": 100}},
+    "post /keys/{key_id}/rotate": {JSON: {"overlap": 3600}},
 }
 
 # By operation, then by status and media type.
@@ -177,6 +208,11 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /v1/models": {("200", JSON): {"object": "list", "data": [LISTED]}},
     "get /v1/models/{name}": {("200", JSON): LISTED},
     "get /models": {("200", JSON): {"models": [CATALOG_MODEL], "count": 1}},
+    "post /keys": {("201", JSON): NEW_KEY},
+    "get /keys": {("200", JSON): {"keys": [KEY]}},
+    "get /keys/{key_id}": {("200", JSON): KEY},
+    "patch /keys/{key_id}": {("200", JSON): KEY},
+    "post /keys/{key_id}/rotate": {("200", JSON): NEW_KEY},
     "get /": {("200", JSON): {"message": "Sluice", "version": "0.1.0", "docs": "/docs", "status": "running"}},
     "get /health": {
         ("200", JSON): {

@@ -7,10 +7,10 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from app.dependencies import ServicesDep, get_caller
+from app.dependencies import AnyCaller, ServicesDep
 from app.errors import SluiceError
 from app.models import Model
 from app.routers.replies import json_response
@@ -62,20 +62,15 @@ async def metrics(services: ServicesDep) -> Response:
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/models", response_model=CatalogReply, dependencies=[Depends(get_caller)])
-@router.get(
-    "/chat/metadata/available_models",
-    response_class=Response,
-    include_in_schema=False,
-    dependencies=[Depends(get_caller)],
-)
-async def models(services: ServicesDep, *, vision: bool = False, free: bool = False) -> Response:
-    """The models there are; `?vision=true` those that see, `?free=true` those that cost nothing."""
+@router.get("/models", response_model=CatalogReply)
+@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False)
+async def models(services: ServicesDep, caller: AnyCaller, *, vision: bool = False, free: bool = False) -> Response:
+    """The models that the caller may use; `?vision=true` those that see, `?free=true` those that cost nothing."""
     view = services.catalog.view
     found = [
         _model_reply(model, view=view)
         for model in view.models.values()
-        if (model.vision or not vision) and (_is_free(model) or not free)
+        if caller.may_use(model) and (model.vision or not vision) and (_is_free(model) or not free)
     ]
     return json_response({"models": found, "count": len(found)})
 

@@ -30,6 +30,9 @@ STREAM_HEADERS = {
     "x-accel-buffering": "no",
 }
 
+# What an answer that asks for a key must say (RFC 9110, 11.6.1).
+CHALLENGE = 'Bearer realm="sluice"'
+
 Events = AsyncGenerator[Event, None]
 
 
@@ -72,6 +75,8 @@ def error_response(error: SluiceError, *, path: str = "") -> Response:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = CHALLENGE
     return json_response(error_body(error), status=status, headers=headers)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from app.dependencies import EDGE, CallerDep, ServicesDep, StatedLabelDep
+from app.dependencies import EDGE, SearchCaller, ServicesDep, StatedLabelDep
 from app.models import Label, RetrievalScope
 from app.routers.bodies import BoundedRoute
 from app.routers.native import LabelWord, Name, Strict
@@ -46,7 +46,7 @@ class SearchReply(BaseModel):
 
 
 @router.post("/search", response_model=SearchReply)
-async def search(body: SearchBody, services: ServicesDep, caller: CallerDep, stated: StatedLabelDep) -> Response:
+async def search(body: SearchBody, services: ServicesDep, caller: SearchCaller, stated: StatedLabelDep) -> Response:
     """Find the passages that are nearest to the query by meaning and by words."""
     reading = await services.labeller.read_text(body.query, where="query", tenant=caller.tenant)
     floors = (reading.label, caller.label_floor, body.sensitivity or Label.PUBLIC, stated or Label.PUBLIC)

@@ -108,7 +108,7 @@ class Gateway:
         lookup = None if self._retrieval.calls_out else request.documents
         passages = await self._ground(conversation, lookup, label=reading.label, caller=caller)
         outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
-        work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view)
+        work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
     async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event | Progress, None]:
@@ -127,7 +127,7 @@ class Gateway:
         passages = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
         outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
         yield Progress(reading=outgoing.reading, messages=conversation.messages)
-        work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view)
+        work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         yield Progress(reading=outgoing.reading, messages=conversation.messages, route=work.route)
         if not work.plan.models:
             raise work.plan.refusal
@@ -165,7 +165,7 @@ class Gateway:
             label=label,
             clearance=caller.clearance,
             policy=f"{policy.fingerprint}:{self._policy.fingerprint}",
-            catalog=view.fingerprint,
+            catalog=f"{view.fingerprint}:{','.join(sorted(caller.models)) if caller.models is not None else '*'}",
             documents=documents,
         )
         return Slot(request=replace(request, messages=conversation.messages), partition=partition)
@@ -200,6 +200,7 @@ class Gateway:
         outgoing: Outgoing,
         policy: Policy,
         view: CatalogView,
+        caller: Caller,
     ) -> Work:
         """Plan the models for the prompt as it will be sent."""
         score = self._complexity.score(conversation.messages)
@@ -210,6 +211,7 @@ class Gateway:
             complexity=complexity,
             stated_model=request.model,
             sticky=conversation.session_id or self._make_id(),
+            caller=caller,
         )
         chosen = plan(facts, view, on_denied=self._policy.on_denied)
         route = Route(

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import orjson
 
-from app.errors import NoCapableModelError, NoClearedModelError, SluiceError
-from app.models import Candidate, Complexity, ImagePart, JSONValue, Label, Locality, Message, Model, Piece, Prompt
+from app.errors import ModelNotAllowedError, NoCapableModelError, NoClearedModelError, SluiceError
+from app.models import (
+    Caller,
+    Candidate,
+    Complexity,
+    ImagePart,
+    JSONValue,
+    Label,
+    Locality,
+    Message,
+    Model,
+    Piece,
+    Prompt,
+)
 from app.services.cascade import Cascade
 from app.services.catalog import CatalogView
 from app.services.catalog_file import Ability
@@ -32,7 +44,8 @@ AUTO = "auto"
 LOCAL = "local"
 LOCAL_RULES = frozenset({"confidential", "local"})
 
-# Why a model is not in the plan: `context_length`, `not_cleared`, `unavailable` or `no_` and the ability it lacks.
+# Why a model is not in the plan: `not_allowed`, `context_length`, `not_cleared`, `unavailable` or `no_` and the ability
+# it lacks.
 DROPS_FOR_ABILITY: Mapping[Ability, str] = {
     "vision": "no_vision",
     "tools": "no_tools",
@@ -41,6 +54,7 @@ DROPS_FOR_ABILITY: Mapping[Ability, str] = {
     "logprobs": "no_logprobs",
     "prefill": "no_prefill",
 }
+NOT_ALLOWED = "not_allowed"
 INCAPABLE = frozenset({"context_length", *DROPS_FOR_ABILITY.values()})
 
 
@@ -48,7 +62,8 @@ INCAPABLE = frozenset({"context_length", *DROPS_FOR_ABILITY.values()})
 class RequestFacts:
     """All that routing may depend on. `prompt_tokens` is counted or estimated in process.
 
-    `sticky` is what a weighted split keeps together: the session, or the request where there is none.
+    `sticky` is what a weighted split keeps together: the session, or the request where there is none. `caller` may use
+    some models or all.
     """
 
     label: Label
@@ -64,9 +79,19 @@ class RequestFacts:
     needs_prefill: bool = False
     streamed: bool = True
     sticky: str = ""
+    caller: Caller = field(default_factory=Caller)
 
     @classmethod
-    def of(cls, prompt: Prompt, *, label: Label, complexity: Complexity, stated_model: str, sticky: str) -> Self:
+    def of(
+        cls,
+        prompt: Prompt,
+        *,
+        label: Label,
+        complexity: Complexity,
+        stated_model: str,
+        sticky: str,
+        caller: Caller,
+    ) -> Self:
         """What the prompt, as it will be sent, asks of a model."""
         tooling, sampling = prompt.tooling, prompt.sampling
         return cls(
@@ -83,6 +108,7 @@ class RequestFacts:
             needs_prefill=bool(prompt.messages) and prompt.messages[-1].role == "assistant",
             streamed=prompt.stream,
             sticky=sticky,
+            caller=caller,
         )
 
     @property
@@ -129,7 +155,10 @@ class Plan:
     @property
     def refusal(self) -> SluiceError:
         """Why an empty plan is empty: no cleared model answers, or those that do cannot do what is asked."""
-        if INCAPABLE & {candidate.dropped for candidate in self.considered}:
+        drops = {candidate.dropped for candidate in self.considered}
+        if drops == {NOT_ALLOWED}:
+            return ModelNotAllowedError()
+        if INCAPABLE & drops:
             return NoCapableModelError()
         return NoClearedModelError()
 
@@ -138,13 +167,16 @@ def plan(facts: RequestFacts, catalog: CatalogView, *, on_denied: Literal["rerou
     """Choose the models for a request.
 
     A stated model is the only candidate; if it is not cleared, `on_denied` decides between routing the request as if
-    none were stated and an empty plan. Raises `UnknownModelError` if no model has the stated name.
+    none were stated and an empty plan. Raises `UnknownModelError` if no model has the stated name, and
+    `ModelNotAllowedError` if it is one that the caller may not use.
     """
     if facts.stated_model in (AUTO, LOCAL):
         rule = _rule(facts)
         chosen = _filter(facts, catalog, rule=rule, names=_preferred(facts, catalog))
         return _with_cascade(chosen, catalog.cascades.get(rule), catalog)
     stated = catalog.resolve(facts.stated_model)
+    if not facts.caller.may_use(stated):
+        raise ModelNotAllowedError(param="model")
     if facts.label <= stated.clearance or on_denied == "refuse":
         return _filter(facts, catalog, rule="stated_model", names=(stated.id,))
     names = dict.fromkeys((stated.id, *_preferred(facts, catalog)))
@@ -256,6 +288,8 @@ def _filter(facts: RequestFacts, catalog: CatalogView, *, rule: str, names: Sequ
 def _drop(name: str, facts: RequestFacts, catalog: CatalogView, *, needs: Sequence[Ability]) -> str | None:
     """Why the model cannot get the request; what is not known of a model does not count against it."""
     model = catalog.models[name]
+    if not facts.caller.may_use(model):
+        return NOT_ALLOWED
     if not facts.label <= model.clearance:
         return "not_cleared"
     if name not in catalog.available:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import NoCapableModelError, NoClearedModelError, UnknownModelError
+from app.errors import ModelNotAllowedError, NoCapableModelError, NoClearedModelError, UnknownModelError
 from app.models import (
+    Caller,
     Complexity,
     ImagePart,
     JSONValue,
@@ -261,7 +262,12 @@ def test_the_facts_are_read_from_the_prompt_as_it_will_be_sent() -> None:
     plain = Prompt(messages=(text,))
     read = {
         which: RequestFacts.of(
-            prompt, label=Label.PUBLIC, complexity=Complexity.SIMPLE, stated_model="auto", sticky="s"
+            prompt,
+            label=Label.PUBLIC,
+            complexity=Complexity.SIMPLE,
+            stated_model="auto",
+            sticky="s",
+            caller=Caller(),
         )
         for which, prompt in (("rich", rich), ("plain", plain))
     }
@@ -324,3 +330,34 @@ def test_a_larger_share_moves_only_sessions_that_it_gains() -> None:
 def test_a_canary_whose_breaker_is_open_gets_no_traffic_while_others_answer() -> None:
     health = HealthView(open=frozenset({MIDDLE.id}))
     assert order(WeightedSplit({MIDDLE.id: 1.0}), health=health)[-1] == MIDDLE.id
+
+
+# Models that a caller may use
+
+
+def test_models_that_the_caller_may_not_use_are_dropped_and_said_so() -> None:
+    chosen = route(view(), caller=Caller(models=frozenset({SMALL.id, "ollama/llama3"})))
+    assert names(chosen) == [SMALL.id, LLAMA.id]
+    assert dropped(chosen)[LARGE.id] == "not_allowed"
+
+
+def test_a_provider_is_allowed_as_a_whole() -> None:
+    assert names(route(view(), caller=Caller(models=frozenset({"ollama/*"})))) == [LLAMA.id]
+
+
+@pytest.mark.parametrize("on_denied", ["reroute", "refuse"])
+def test_a_stated_model_that_the_caller_may_not_use_is_refused(on_denied: Literal["reroute", "refuse"]) -> None:
+    """Also where the label would have sent the request elsewhere."""
+    with pytest.raises(ModelNotAllowedError):
+        route(
+            view(),
+            stated_model=LARGE.id,
+            label=Label.CONFIDENTIAL,
+            caller=Caller(models=frozenset({SMALL.id})),
+            on_denied=on_denied,
+        )
+
+
+def test_an_empty_plan_says_that_no_model_is_allowed() -> None:
+    chosen = route(view(), caller=Caller(models=frozenset({"openai/other"})))
+    assert isinstance(chosen.refusal, ModelNotAllowedError)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
-from app.dependencies import EDGE, CallerDep, ServicesDep, get_caller
+from app.dependencies import EDGE, AnyCaller, ChatCaller, EmbeddingsCaller, ServicesDep
 from app.errors import UnknownModelError
 from app.models import Model
 from app.routers.bodies import BoundedRoute
@@ -26,7 +26,9 @@ OWNER = "sluice"
 
 
 @router.post("/chat/completions", response_model=CompletionReply, responses=STREAM)
-async def complete(body: ChatCompletionBody, services: ServicesDep, caller: CallerDep, options: OptionsDep) -> Response:
+async def complete(
+    body: ChatCompletionBody, services: ServicesDep, caller: ChatCaller, options: OptionsDep
+) -> Response:
     """Answer a conversation as OpenAI does, whole or, with `stream`, in chunks."""
     events = services.gateway.answer(body.to_request(options), caller=caller)
     surface = CompletionSurface(include_usage=body.include_usage)
@@ -34,30 +36,31 @@ async def complete(body: ChatCompletionBody, services: ServicesDep, caller: Call
 
 
 @router.post("/embeddings", response_model=EmbeddingsReply)
-async def embed(body: EmbeddingsBody, services: ServicesDep, caller: CallerDep, options: OptionsDep) -> Response:
+async def embed(body: EmbeddingsBody, services: ServicesDep, caller: EmbeddingsCaller, options: OptionsDep) -> Response:
     """Turn texts into vectors, in their order, as OpenAI does."""
     embedded = await services.embeddings.embed(body.to_request(options), caller=caller)
     headers = {"x-sluice-model": embedded.model, "x-sluice-label": embedded.label.word, "x-sluice-cache": "none"}
     return json_response(embeddings_reply(embedded, encoding_format=body.encoding_format), headers=headers)
 
 
-@router.get("/models", response_model=ModelsReply, dependencies=[Depends(get_caller)])
-async def list_models(services: ServicesDep) -> Response:
+@router.get("/models", response_model=ModelsReply)
+async def list_models(services: ServicesDep, caller: AnyCaller) -> Response:
     """The names that `model` takes: `auto`, `documents`, `local`, then the catalog, models that answer now first."""
     view = services.catalog.view
-    models = sorted(view.models.values(), key=lambda model: model.id not in view.available)
+    allowed = filter(caller.may_use, view.models.values())
+    models = sorted(allowed, key=lambda model: model.id not in view.available)
     data = [*map(_alias, ALIASES), *(_listed(model, view=view) for model in models)]
     return json_response({"object": "list", "data": data})
 
 
-@router.get("/models/{name:path}", response_model=ModelReply, dependencies=[Depends(get_caller)])
-async def read_model(name: str, services: ServicesDep) -> Response:
+@router.get("/models/{name:path}", response_model=ModelReply)
+async def read_model(name: str, services: ServicesDep, caller: AnyCaller) -> Response:
     """One model; its name may contain slashes."""
     if name in ALIASES:
         return json_response(_alias(name))
     view = services.catalog.view
     model = view.find(name)
-    if model is None:
+    if model is None or not caller.may_use(model):
         raise UnknownModelError(param="model")
     return json_response(_listed(model, view=view))
 

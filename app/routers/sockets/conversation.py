@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -67,14 +67,22 @@ class DepartureError(Exception):
 class SocketRules:
     """How the frames of a socket are read.
 
-    `prepare` makes the request of a message; `authenticate` tells whose key it is or raises `AuthenticationError`;
-    `take_token` counts a frame against its address and returns the seconds to wait, 0 for none.
+    `prepare` makes the request of a message. `authenticate` tells whose key it is, and raises `AuthenticationError` or
+    `ScopeError`; each message asks anew, so that a revoked key ends the conversations that it began. `take_token`
+    counts a frame against its address and returns the seconds to wait, 0 for none.
     """
 
     frame: type[MessageFrame]
     prepare: Callable[[MessageFrame], ChatRequest]
-    authenticate: Callable[[str], Caller]
+    authenticate: Callable[[str | None], Awaitable[Caller]]
     take_token: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """What was shown to open the conversation; `None` where nothing need be shown."""
+
+    credential: str | None = field(repr=False)
 
 
 class SocketConversation:
@@ -85,13 +93,19 @@ class SocketConversation:
     """
 
     def __init__(
-        self, websocket: WebSocket, *, gateway: Gateway, rules: SocketRules, limits: SocketLimits, caller: Caller | None
+        self,
+        websocket: WebSocket,
+        *,
+        gateway: Gateway,
+        rules: SocketRules,
+        limits: SocketLimits,
+        opened_by: Opener | None,
     ) -> None:
         self._websocket = websocket
         self._gateway = gateway
         self._rules = rules
         self._limits = limits
-        self._caller = caller
+        self._opener = opened_by
         self._pending: asyncio.Queue[tuple[ChatRequest, Caller]] = asyncio.Queue(limits.pending_messages)
         self._running: asyncio.Task[None] | None = None
 
@@ -124,12 +138,12 @@ class SocketConversation:
     async def _receive(self) -> str:
         """The next text; raises `DepartureError` if the client has left, is silent too long or sends something else."""
         while True:
-            patience = self._limits.authentication if self._caller is None else self._limits.idle
+            patience = self._limits.authentication if self._opener is None else self._limits.idle
             try:
                 async with asyncio.timeout(patience):
                     message = await self._websocket.receive()
             except TimeoutError:
-                if self._caller is None:
+                if self._opener is None:
                     await self._depart(AuthenticationError(), code=CloseCode.UNAUTHENTICATED)
                 if self._running is None and self._pending.empty():
                     raise DepartureError(CloseCode.IDLE) from None
@@ -150,7 +164,7 @@ class SocketConversation:
         """Do what a frame asks for. Each frame takes a token; a stop is obeyed even without one."""
         wait = self._rules.take_token()
         frame = read_frame(text, message=self._rules.frame)
-        if self._caller is None and not isinstance(frame, AuthFrame):
+        if self._opener is None and not isinstance(frame, AuthFrame):
             raise AuthenticationError
         match frame:
             case StopFrame():
@@ -158,10 +172,11 @@ class SocketConversation:
             case _ if wait:
                 raise RateLimitedError(retry_after=wait)
             case AuthFrame(key=key):
-                self._caller = self._rules.authenticate(key)
+                await self._rules.authenticate(key)
+                self._opener = Opener(key)
                 await self._send({"authenticated": True})
-            case MessageFrame() if self._caller is not None:
-                self._enqueue(frame, caller=self._caller)
+            case MessageFrame() if self._opener is not None:
+                self._enqueue(frame, caller=await self._rules.authenticate(self._opener.credential))
 
     def _enqueue(self, frame: MessageFrame, *, caller: Caller) -> None:
         try:
@@ -171,7 +186,7 @@ class SocketConversation:
 
     async def _refuse(self, error: SluiceError) -> None:
         """Say what is wrong with a frame. Whoever has shown no key, or a wrong one, has to go."""
-        if self._caller is None or isinstance(error, AuthenticationError):
+        if self._opener is None or isinstance(error, AuthenticationError):
             await self._depart(error, code=CloseCode.UNAUTHENTICATED)
         await self._send_error(error)
 

@@ -11,6 +11,9 @@ from app.routers.bodies import decode_json
 from app.routers.native import ChatBody, DocumentsBody, Strict
 from app.routers.validation import validate
 
+# The longest token that is looked at.
+LONGEST_CREDENTIAL = 8192
+
 
 class MessageFrame(ChatBody):
     """A `/chat` body. Where its turn is stored and how it is answered is settled by the socket."""
@@ -40,7 +43,7 @@ class AuthFrame(Strict):
     """A key, for clients that can set neither headers nor subprotocols."""
 
     type: Literal["auth"]
-    key: Annotated[str, Field(min_length=1, max_length=512)]
+    key: Annotated[str, Field(min_length=1, max_length=LONGEST_CREDENTIAL)]
 
 
 Frame = MessageFrame | StopFrame | AuthFrame

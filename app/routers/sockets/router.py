@@ -10,14 +10,14 @@ from fastapi import APIRouter
 from pydantic import TypeAdapter, ValidationError
 from starlette.websockets import WebSocket
 
-from app.dependencies import authenticate, bearer_key, get_services, get_stated_label, limit_rate
+from app.dependencies import bearer_key, get_services, get_stated_label, limit_rate, require
 from app.errors import NotFoundError, SluiceError
 from app.limits import NO_ADDRESS, TokenBuckets
-from app.models import Caller, ChatRequest, Label
+from app.models import Caller, ChatRequest, Label, Scope
 from app.routers.bodies import check_text
 from app.routers.native import Name
 from app.routers.replies import error_response
-from app.routers.sockets.conversation import SocketConversation, SocketLimits, SocketRules
+from app.routers.sockets.conversation import Opener, SocketConversation, SocketLimits, SocketRules
 from app.routers.sockets.frames import MessageFrame, StatelessFrame
 from app.wiring import Services
 
@@ -69,7 +69,7 @@ async def _serve(
     try:
         await limit_rate(websocket)
         stated = await get_stated_label(websocket)
-        caller = _first_caller(websocket, services=services)
+        opener = await _first_opener(websocket, services=services)
         _check_session_id(session_id)
     except SluiceError as error:
         await websocket.send_denial_response(error_response(error))
@@ -79,23 +79,30 @@ async def _serve(
     rules = SocketRules(
         frame=frame,
         prepare=lambda message: prepare(message, stated),
-        authenticate=partial(authenticate, settings=services.settings),
+        authenticate=partial(_authenticate, services=services),
         take_token=partial(buckets.take, websocket.client.host if websocket.client else NO_ADDRESS),
     )
-    conversation = SocketConversation(websocket, gateway=services.gateway, rules=rules, limits=limits, caller=caller)
+    conversation = SocketConversation(websocket, gateway=services.gateway, rules=rules, limits=limits, opened_by=opener)
     await conversation.run()
 
 
-def _first_caller(websocket: WebSocket, *, services: Services) -> Caller | None:
-    """Who opens the socket, by header or subprotocol; `None` if the first frame is to say so.
+async def _first_opener(websocket: WebSocket, *, services: Services) -> Opener | None:
+    """What the socket is opened with, by header or subprotocol; `None` if the first frame is to say so.
 
-    Raises `AuthenticationError` for a wrong key.
+    Raises `AuthenticationError` for a wrong key and `ScopeError` for one that may not chat.
     """
     offered = [name for name in websocket.scope["subprotocols"] if name.startswith(KEY_PROTOCOL)]
     key = bearer_key(websocket.headers) or (offered[0].removeprefix(KEY_PROTOCOL) if offered else None)
-    if key is None and services.settings.protected:
+    if key is None and services.authenticator.protected:
         return None
-    return authenticate(key, settings=services.settings)
+    await _authenticate(key, services=services)
+    return Opener(key)
+
+
+async def _authenticate(key: str | None, *, services: Services) -> Caller:
+    caller = await services.authenticator.identify(key)
+    require(Scope.CHAT, caller=caller)
+    return caller
 
 
 def _check_session_id(session_id: str | None) -> None:

@@ -239,3 +239,35 @@ echoes = Table(
     Index(None, "expires_at"),
     sqlite_autoincrement=True,
 )
+
+# API keys by their public id; digests stand in the place of secrets. `revision` is that of the last change to the row.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("previous_digest", LargeBinary),
+    Column("previous_until", Instant),
+    Column("tenant", String, nullable=False),
+    Column("owner", String),
+    Column("clearance", LabelRank, nullable=False),
+    Column("label_floor", LabelRank, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("models", JSON),
+    Column("limits", JSON, nullable=False),
+    Column("budget", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("revision", BigInteger, nullable=False),
+    Index(None, "revision"),
+)
+
+# One row: how often any key was changed. Whoever changes a key holds it, so revisions become visible in their order.
+key_revisions = Table(
+    "key_revisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)

@@ -1,0 +1,75 @@
+"""Settings to those who may ask: keys, tokens, and what tells callers apart."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from app.config import Settings
+from app.egress import Egress
+from app.engine_wiring import now
+from app.models import Locality
+from app.protocols import KeyStore
+from app.services.auth import Authenticator
+from app.services.key_sets import KeySet
+from app.services.keys import Keys
+from app.services.tokens import ClaimNames, TokenRules, Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may ask; `key_set` is what has to be kept fresh, if tokens are checked by one."""
+
+    authenticator: Authenticator
+    keys: Keys
+    key_set: KeySet | None
+
+
+def build_access(settings: Settings, *, store: KeyStore, egress: Egress) -> Access:
+    """Plain constructor calls, from the bottom up."""
+    keys = Keys(store=store, clock=now, monotonic=time.monotonic)
+    key_set = _build_key_set(settings.jwt_jwks_url, egress=egress)
+    authenticator = Authenticator(
+        admin_key=settings.admin_key.get_secret_value() if settings.admin_key else None,
+        keys=keys,
+        tokens=_build_tokens(settings, key_set=key_set),
+        protected=settings.protected,
+    )
+    return Access(authenticator=authenticator, keys=keys, key_set=key_set)
+
+
+def _build_key_set(url: str | None, *, egress: Egress) -> KeySet | None:
+    if url is None:
+        return None
+
+    async def fetch() -> bytes | None:
+        # By the pool that looks at the peer's address: whoever answers for the provider decides who may ask.
+        answer = await egress.ask(url, locality=Locality.LOCAL)
+        return answer.body if answer is not None and answer.status == 200 else None  # noqa: PLR2004  (HTTP's OK)
+
+    return KeySet(fetch=fetch, monotonic=time.monotonic)
+
+
+def _build_tokens(settings: Settings, *, key_set: KeySet | None) -> Tokens | None:
+    if settings.jwt_secret is None and key_set is None:
+        return None
+    rules = TokenRules(
+        secret=settings.jwt_secret.get_secret_value().encode() if settings.jwt_secret else None,
+        key_set=key_set,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+        claims=ClaimNames(
+            tenant=settings.jwt_tenant_claim,
+            scopes=settings.jwt_scope_claim,
+            clearance=settings.jwt_clearance_claim,
+            user=settings.jwt_user_claim,
+            required=_named_claims(settings),
+        ),
+    )
+    return Tokens(rules, clock=now)
+
+
+def _named_claims(settings: Settings) -> frozenset[str]:
+    """The claims that the operator has named, which a token must then have."""
+    named = ("jwt_tenant_claim", "jwt_scope_claim", "jwt_clearance_claim", "jwt_user_claim")
+    return frozenset(getattr(settings, name) for name in named if name in settings.model_fields_set)
