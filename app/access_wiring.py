@@ -1,4 +1,4 @@
-"""Settings to those who may ask: keys, tokens, and what tells callers apart."""
+"""Settings to those who may ask, and how much: keys, tokens, limits."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from dataclasses import dataclass
 
 from app.config import Settings
 from app.egress import Egress
-from app.engine_wiring import now
-from app.models import Locality
-from app.protocols import KeyStore
+from app.engine_wiring import Engines, new_id, now
+from app.models import Limits, Locality
+from app.protocols import WindowStore
+from app.services.admission import Admission
 from app.services.auth import Authenticator
 from app.services.key_sets import KeySet
 from app.services.keys import Keys
 from app.services.tokens import ClaimNames, TokenRules, Tokens
+from app.stores.memory_windows import MemoryWindows
+from app.stores.sql.keys import SqlKeyStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may ask; `key_set` is what has to be kept fresh, if tokens are checked by one."""
+    """Who may ask, and how much. `key_set` has to be kept fresh, if tokens are checked by one, and `windows` kept."""
 
     authenticator: Authenticator
     keys: Keys
+    admission: Admission
     key_set: KeySet | None
+    windows: WindowStore
 
 
-def build_access(settings: Settings, *, store: KeyStore, egress: Egress) -> Access:
-    """Plain constructor calls, from the bottom up."""
+def build_access(settings: Settings, *, engines: Engines) -> Access:
+    """Plain constructor calls, from the bottom up; `windows` has to be closed."""
+    store, egress = SqlKeyStore(engines.database), engines.egress
     keys = Keys(store=store, clock=now, monotonic=time.monotonic)
     key_set = _build_key_set(settings.jwt_jwks_url, egress=egress)
     authenticator = Authenticator(
@@ -35,7 +41,26 @@ def build_access(settings: Settings, *, store: KeyStore, egress: Egress) -> Acce
         tokens=_build_tokens(settings, key_set=key_set),
         protected=settings.protected,
     )
-    return Access(authenticator=authenticator, keys=keys, key_set=key_set)
+    windows = _open_windows(settings)
+    admission = Admission(windows=windows, user_limits=_user_limits(settings), secret=engines.secret, make_id=new_id)
+    return Access(authenticator=authenticator, keys=keys, admission=admission, key_set=key_set, windows=windows)
+
+
+def _open_windows(settings: Settings) -> WindowStore:
+    """Shared where there is Redis; without it each worker counts its share."""
+    here = MemoryWindows(monotonic=time.monotonic)
+    if settings.redis_url is None:
+        return here
+    from app.stores.redis_windows import RedisWindows
+
+    return RedisWindows(settings.redis_url.get_secret_value(), fallback=here)
+
+
+def _user_limits(settings: Settings) -> Limits:
+    return Limits(
+        requests_per_minute=settings.user_requests_per_minute or None,
+        tokens_per_minute=settings.user_tokens_per_minute or None,
+    )
 
 
 def _build_key_set(url: str | None, *, egress: Egress) -> KeySet | None:

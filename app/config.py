@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     jwt_scope_claim: str = "scope"
     jwt_clearance_claim: str = "clearance"
     jwt_user_claim: str = "sub"
+    user_requests_per_minute: int = Field(default=0, ge=0)
+    user_tokens_per_minute: int = Field(default=0, ge=0)
 
     # Models and where they are
     openai_api_key: SecretStr | None = None

@@ -12,8 +12,9 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from app.errors import InvalidRequestError, RateLimitedError, ScopeError
-from app.limits import EdgeLimit
-from app.models import Caller, Label, Scope
+from app.limits import EdgeLimit, limit_headers
+from app.models import Allowance, Caller, Label, Scope
+from app.services.admission import Admission
 from app.wiring import Services
 
 HEADER_PREFIX = "x-sluice-"
@@ -28,18 +29,29 @@ async def get_services(connection: HTTPConnection) -> Services:
 class Permission:
     """Finds out who asks, and whether it may: the dependency of every endpoint that is not open to all.
 
-    Raises `AuthenticationError` without a valid key where one is needed, and `ScopeError`. `None` asks for no scope.
+    Raises `AuthenticationError` without a valid key where one is needed, `ScopeError`, and `RateLimitedError` beyond
+    the caller's limits, unless the pipeline counts. `None` asks for no scope.
     """
 
-    def __init__(self, scope: Scope | None) -> None:
+    def __init__(self, scope: Scope | None, *, pipeline_counts: bool = False) -> None:
         self.scope = scope
+        self._pipeline_counts = pipeline_counts
 
     async def __call__(
         self, connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]
     ) -> Caller:
         caller = await services.authenticator.identify(bearer_key(connection.headers))
         require(self.scope, caller=caller)
+        if not self._pipeline_counts:
+            await _count(connection, caller=caller, admission=services.admission)
         return caller
+
+
+async def _count(connection: HTTPConnection, *, caller: Caller, admission: Admission) -> None:
+    reservation = await admission.count(caller)
+    if reservation is not None:
+        connection.state.limit_headers = limit_headers(reservation.allowance)
+        reservation.refuse_excess()
 
 
 def require(scope: Scope | None, *, caller: Caller) -> None:
@@ -79,17 +91,18 @@ def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozense
 async def limit_rate(connection: HTTPConnection) -> None:
     """Count the request against its address; raises `RateLimitedError`. Either way the answer says what is left."""
     limit: EdgeLimit = connection.app.state.edge_limit
-    allowance = limit.admit(connection)
-    if allowance is None:
+    verdict = limit.admit(connection)
+    if verdict is None:
         return
-    connection.state.limit_headers = allowance.headers
-    if not allowance.admitted:
-        raise RateLimitedError(retry_after=allowance.reset)
+    connection.state.limit_headers = limit_headers(Allowance(requests=verdict.remainder))
+    if not verdict.admitted:
+        raise RateLimitedError(retry_after=verdict.remainder.reset)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 AnyCaller = Annotated[Caller, Depends(Permission(None))]
-ChatCaller = Annotated[Caller, Depends(Permission(Scope.CHAT))]
+ChatCaller = Annotated[Caller, Depends(Permission(Scope.CHAT, pipeline_counts=True))]
+ExplanationCaller = Annotated[Caller, Depends(Permission(Scope.CHAT))]
 DocumentReader = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_READ))]
 DocumentWriter = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_WRITE))]
 SearchCaller = Annotated[Caller, Depends(Permission(Scope.SEARCH))]

@@ -130,6 +130,17 @@ class RateLimitedError(SluiceError):
     message = "Too many requests; wait as long as Retry-After says."
 
 
+class TooManyStreamsError(RateLimitedError):
+    code = "too_many_streams"
+    message = "This key has as many streams open as it may; wait for one to end."
+
+
+class TokensOverLimitError(InvalidRequestError):
+    status = 400
+    code = "tokens_over_limit"
+    message = "This request alone may need more tokens than its key has in a minute; lower max_tokens or shorten it."
+
+
 # No model may or can answer
 
 

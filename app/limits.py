@@ -12,6 +12,8 @@ from slowapi import Limiter
 from slowapi.util import get_remote_address
 from starlette.requests import HTTPConnection
 
+from app.models import Allowance, Remainder
+
 # Clients over a Unix socket have none, and share one.
 NO_ADDRESS = "local"
 
@@ -20,21 +22,22 @@ SOCKET_BURST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """What is left of a limit; `reset` is in seconds from now."""
+class Verdict:
+    """Whether a request is within its address's limit, and what is left of that."""
 
     admitted: bool
-    limit: int
-    remaining: int
-    reset: int
+    remainder: Remainder
 
-    @property
-    def headers(self) -> dict[str, str]:
-        return {
-            "x-ratelimit-limit-requests": str(self.limit),
-            "x-ratelimit-remaining-requests": str(self.remaining),
-            "x-ratelimit-reset-requests": f"{self.reset}s",
-        }
+
+def limit_headers(allowance: Allowance) -> dict[str, str]:
+    """What is left, in OpenAI's form: how much of how much, and until when, as in `60s`."""
+    headers: dict[str, str] = {}
+    for quantity, left in (("requests", allowance.requests), ("tokens", allowance.tokens)):
+        if left is not None:
+            headers[f"x-ratelimit-limit-{quantity}"] = str(left.limit)
+            headers[f"x-ratelimit-remaining-{quantity}"] = str(left.remaining)
+            headers[f"x-ratelimit-reset-{quantity}"] = f"{math.ceil(left.reset)}s"
+    return headers
 
 
 class EdgeLimit:
@@ -47,7 +50,7 @@ class EdgeLimit:
         self._item = RateLimitItemPerMinute(per_minute) if per_minute else None
         self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window")
 
-    def admit(self, connection: HTTPConnection) -> Allowance | None:
+    def admit(self, connection: HTTPConnection) -> Verdict | None:
         """Count the request; `None` if there is no limit."""
         if self._item is None:
             return None
@@ -55,7 +58,8 @@ class EdgeLimit:
         admitted = self._limiter.limiter.hit(self._item, address)
         stats = self._limiter.limiter.get_window_stats(self._item, address)
         wait = max(1, math.ceil(stats.reset_time - time.time()))
-        return Allowance(admitted=admitted, limit=self._item.amount, remaining=stats.remaining, reset=wait)
+        left = Remainder(limit=self._item.amount, remaining=stats.remaining, reset=wait)
+        return Verdict(admitted=admitted, remainder=left)
 
 
 @dataclass(slots=True)

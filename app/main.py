@@ -35,8 +35,11 @@ logger = logging.getLogger(__name__)
 EXPOSED_HEADERS = (
     "retry-after",
     "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
     "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
     "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
     "x-request-id",
     "x-sluice-cache",
     "x-sluice-label",

@@ -280,6 +280,23 @@ class Key:
     revision: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remainder:
+    """What is left of a limit; `reset` is in seconds from now until all of it is back."""
+
+    limit: int
+    remaining: int
+    reset: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What is left to a caller of its tightest limits; `None` where it has none."""
+
+    requests: Remainder | None = None
+    tokens: Remainder | None = None
+
+
 # Models
 
 
@@ -417,6 +434,13 @@ class Citation:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Comes before the first event if the caller has limits, also where they refuse the request: what is left."""
+
+    allowance: Allowance
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """The first event: which model answers, and why."""
@@ -440,8 +464,8 @@ class Finished:
     route: Route
 
 
-# What the pipeline yields: `Started`, deltas, `Finished`. Anything else is an error, raised.
-Event = Started | Delta | Finished
+# What the pipeline yields: `Admitted` under limits, `Started`, deltas, `Finished`. Anything else is an error, raised.
+Event = Admitted | Started | Delta | Finished
 
 
 # Documents

@@ -362,6 +362,69 @@ class KeyStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what."""
+
+    name: str
+    limit: int
+    cost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One of at most `limit` places that are held at a time; `id` names the holder."""
+
+    name: str
+    limit: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """How much of a demand's limit is used. `reset` seconds until all is back, `wait` until the cost fits."""
+
+    used: int
+    reset: float
+    wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What became of demands: all were met or none. `moment` is what settling names; `here` says which engine counted.
+
+    `leased` is false if only the lease was not to be had.
+    """
+
+    admitted: bool
+    levels: tuple[Level, ...]
+    leased: bool
+    moment: int
+    here: bool
+
+
+class WindowStore(Protocol):
+    """Exact counts over sliding windows of 60 seconds, to a hundredth of a second on the safe side. Never raises."""
+
+    async def take(self, demands: Sequence[Demand], *, lease: Lease | None = None) -> Taking:
+        """Meet all of the demands and grant the lease, or do nothing; one step, whoever else takes at the same time."""
+        ...
+
+    def settle(self, demand: Demand, *, taking: Taking, cost: int) -> None:
+        """Let a demand that was met have cost something else, as if it had from the start. Does not wait."""
+        ...
+
+    def release(self, lease: Lease, *, taking: Taking) -> None:
+        """Give a lease back. Does not wait."""
+        ...
+
+    async def keep(self) -> None:
+        """For ever: hold on to the leases that were granted here, which otherwise run out."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class CacheStore(Protocol):
     """Bytes under keys, for a while. Trouble inside is a miss, never an error to the caller."""
 

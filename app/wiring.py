@@ -14,6 +14,7 @@ from app.engine_wiring import Engines, new_id, now, open_engines
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
+from app.services.admission import Admission
 from app.services.auth import Authenticator
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
@@ -31,7 +32,6 @@ from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
 from app.services.sessions import Sessions
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
-from app.stores.sql.keys import SqlKeyStore
 from app.stores.sql.sessions import SqlSessionStore
 from app.utils.monitoring import Metrics
 
@@ -55,6 +55,7 @@ class Services:
     metrics: Metrics
     authenticator: Authenticator
     keys: Keys
+    admission: Admission
     gateway: Gateway
     ingestion: Ingestion
     retrieval: Retrieval
@@ -85,13 +86,15 @@ async def open_services(settings: Settings, *, at_rest: bool = False) -> AsyncIt
         enforcement = await stack.enter_async_context(
             open_enforcement(settings, echo_store=SqlEchoStore(engines.database), secret=engines.secret, clock=now)
         )
-        access = build_access(settings, store=SqlKeyStore(engines.database), egress=engines.egress)
+        access = build_access(settings, engines=engines)
+        stack.push_async_callback(access.windows.close)
         services = _build(
             settings, engines=engines, models=models, enforcement=enforcement, access=access, metrics=metrics
         )
         await services.documents.release_leases()
         if not at_rest:
             _start(stack, services.ingestion.work())
+            _start(stack, access.windows.keep())
             if access.key_set is not None:
                 _start(stack, access.key_set.keep_fresh())
             _start(stack, _examine(services))
@@ -131,8 +134,15 @@ def _build(
         metrics=metrics,
         authenticator=access.authenticator,
         keys=access.keys,
+        admission=access.admission,
         gateway=_build_gateway(
-            settings, engines=engines, models=models, enforcement=enforcement, retrieval=retrieval, metrics=metrics
+            settings,
+            engines=engines,
+            models=models,
+            enforcement=enforcement,
+            access=access,
+            retrieval=retrieval,
+            metrics=metrics,
         ),
         ingestion=Ingestion(
             documents=documents,
@@ -174,10 +184,12 @@ def _build_gateway(
     engines: Engines,
     models: Models,
     enforcement: Enforcement,
+    access: Access,
     retrieval: Retrieval,
     metrics: Metrics,
 ) -> Gateway:
     return Gateway(
+        admission=access.admission,
         sessions=Sessions(store=SqlSessionStore(engines.database, clock=now), clock=now),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),

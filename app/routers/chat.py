@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from app.dependencies import EDGE, ChatCaller, ServicesDep, StatedLabelDep
+from app.dependencies import EDGE, ChatCaller, ExplanationCaller, ServicesDep, StatedLabelDep
 from app.routers.bodies import BoundedRoute
 from app.routers.native import ChatBody, ChatReply, NativeSurface, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
@@ -49,7 +49,7 @@ async def chat_stream(body: ChatBody, services: ServicesDep, caller: ChatCaller,
 
 
 @router.post("/route", response_model=ExplanationReply)
-async def explain(body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep) -> Response:
+async def explain(body: ChatBody, services: ServicesDep, caller: ExplanationCaller, stated: StatedLabelDep) -> Response:
     """Say which model a `/chat` body would go to, and why, without sending it anywhere."""
     explanation = await services.gateway.explain(body.to_request(stream=False, stated=stated), caller=caller)
     route = explanation.route

@@ -11,6 +11,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from app.errors import SluiceError
 from app.models import (
+    Admitted,
     CacheUse,
     ChatRequest,
     Citation,
@@ -239,6 +240,8 @@ class NativeSurface:
 def event_reply(event: Event) -> dict[str, Any] | None:
     """What a stream or a socket says of an event; `None` for one that has nothing to say."""
     match event:
+        case Admitted():
+            return None
         case Started():
             return {"model": event.model, "id": event.id, "route": route_reply(event.route)}
         case Delta():

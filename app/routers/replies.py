@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import SluiceError
-from app.models import Delta, Event, Finished, Started
+from app.limits import limit_headers
+from app.models import Admitted, Delta, Event, Finished, Started
 from app.services.answer import Draft
 
 logger = logging.getLogger(__name__)
@@ -94,15 +95,15 @@ class WholeReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def write() -> None:
-            await (await self._reply(path=scope["path"]))(scope, receive, send)
+            await (await self._reply(scope))(scope, receive, send)
 
         await _until_left(write(), receive=receive, beat=None)
 
-    async def _reply(self, *, path: str) -> Response:
+    async def _reply(self, scope: Scope) -> Response:
         try:
-            answer = await _fold(self._events)
+            answer = await _fold(self._events, scope=scope)
         except SluiceError as error:
-            return error_response(error, path=path)
+            return error_response(error, path=scope["path"])
         return Response(
             self._surface.whole(answer), media_type="application/json", headers=answer_headers(answer.started)
         )
@@ -126,7 +127,9 @@ class StreamReply(Response):
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
-                    if isinstance(event, Started):
+                    if isinstance(event, Admitted):
+                        _tell_limits(event, scope=scope)
+                    elif isinstance(event, Started):
                         stream.headers.update(answer_headers(event))
                     if piece := self._surface.piece(event):
                         await stream.write(piece)
@@ -195,12 +198,14 @@ async def _watch(receive: Receive, *, beat: _Beat | None) -> None:
             return
 
 
-async def _fold(events: Events) -> Answer:
+async def _fold(events: Events, *, scope: Scope) -> Answer:
     draft = Draft()
     started = finished = None
     async with aclosing(events):
         async for event in events:
             match event:
+                case Admitted():
+                    _tell_limits(event, scope=scope)
                 case Started():
                     started = event
                 case Delta():
@@ -210,6 +215,11 @@ async def _fold(events: Events) -> Answer:
     if started is None or finished is None:
         raise SluiceError
     return Answer(started=started, draft=draft, finished=finished)
+
+
+def _tell_limits(event: Admitted, *, scope: Scope) -> None:
+    """Have the answer's head say what is left, whatever becomes of the answer."""
+    scope.setdefault("state", {})["limit_headers"] = limit_headers(event.allowance)
 
 
 def answer_headers(started: Started) -> dict[str, str]:

@@ -28,6 +28,7 @@ from app.models import (
     Started,
 )
 from app.protocols import Clock
+from app.services.admission import Admission
 from app.services.answer import Draft
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
 from app.services.catalog import Catalog, CatalogView
@@ -63,6 +64,7 @@ class Gateway:
     def __init__(
         self,
         *,
+        admission: Admission,
         sessions: Sessions,
         labeller: Labeller,
         complexity: ComplexityClassifier,
@@ -78,6 +80,7 @@ class Gateway:
         clock: Clock,
         make_id: Callable[[], str],
     ) -> None:
+        self._admission = admission
         self._sessions = sessions
         self._labeller = labeller
         self._complexity = complexity
@@ -98,7 +101,8 @@ class Gateway:
 
         Closing the generator cancels the upstream call; what was written so far is kept and marked as cut.
         """
-        return self._recorder.watch(self._events(request, caller=caller), caller=caller)
+        events = self._admission.watch(self._events(request, caller=caller), request=request, caller=caller)
+        return self._recorder.watch(events, caller=caller)
 
     async def explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
         """Do every step up to route, without an outbound call and without storing anything."""

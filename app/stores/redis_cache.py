@@ -52,7 +52,7 @@ class RedisCache:
         monotonic: Callable[[], float] = time.monotonic,
         budget: float = BUDGET_SECONDS,
     ) -> None:
-        self._redis = _connect(url)
+        self._redis = connect(url)
         self._fallback = fallback
         self._monotonic = monotonic
         self._budget = budget
@@ -155,7 +155,7 @@ class RedisCache:
         return True
 
 
-def _connect(url: str) -> Redis:
+def connect(url: str) -> Redis:
     """A client that retries nothing: a second try would cost more than the cache saves."""
     try:
         return Redis.from_url(

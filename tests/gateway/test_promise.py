@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.errors import RoutingError, UpstreamError
-from app.models import Caller, ChatRequest, Finished, Label, Message, RetrievalScope, Route, Started
+from app.models import Caller, ChatRequest, Delta, Label, Message, RetrievalScope, Route, Started
 from app.services.ingestion import Upload
 from app.stores.sql.sessions import SqlSessionStore
 from app.wiring import Services, open_services
@@ -181,7 +181,7 @@ class Client:
                     model = self._world.services.catalog.view.find(event.model)
                     assert model is not None
                     assert route.label <= model.clearance
-                elif not isinstance(event, Finished):
+                elif isinstance(event, Delta):
                     answer += event.content
         except UpstreamError:
             pass

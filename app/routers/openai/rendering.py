@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from app.errors import SluiceError
-from app.models import Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
+from app.models import Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
 from app.routers.native import citation_replies, route_reply
 from app.routers.replies import Answer, error_body
 
@@ -41,6 +41,8 @@ class CompletionSurface:
 
     def piece(self, event: Event) -> bytes:
         match event:
+            case Admitted():
+                return b""
             case Started():
                 self._started = event
                 self._envelope = _envelope(event, kind="chat.completion.chunk")
