@@ -45,20 +45,20 @@ class ServiceClient:
         fields = {"collection": collection, "ids": json.dumps(list(files))}
         if sensitivity:
             fields["sensitivity"] = sensitivity
-        uploaded = await self._send("POST", "documents?wait=true", form=lambda: _form(fields, files.values()))
+        uploaded = await self.ask("POST", "documents?wait=true", form=lambda: _form(fields, files.values()))
         return [await self._settled(document) for document in uploaded["documents"]]
 
     async def search(self, query: str, *, collection: str, limit: int) -> list[dict[str, Any]]:
         """The best passages; raises `RefusedError`."""
         body = {"query": query, "collection": collection, "limit": limit}
-        found = await self._send("POST", "search", json=body)
+        found = await self.ask("POST", "search", json=body)
         return list(found["documents"])
 
     async def documents(self, *, collection: str | None) -> AsyncIterator[dict[str, Any]]:
         """All documents, newest first; raises `RefusedError`."""
         parameters = {"limit": "1000", **({"collection": collection} if collection else {})}
         while True:
-            page = await self._send("GET", "documents", params=parameters)
+            page = await self.ask("GET", "documents", params=parameters)
             for document in page["documents"]:
                 yield document
             if page["next"] is None:
@@ -69,20 +69,20 @@ class ServiceClient:
         while document["status"] not in ("indexed", "failed"):
             await asyncio.sleep(POLL_SECONDS)
             path = f"documents/{quote(document['id'], safe='')}"
-            document = await self._send("GET", path, params={"collection": document["collection"]})
+            document = await self.ask("GET", path, params={"collection": document["collection"]})
         return document
 
-    async def _send(
+    async def ask(
         self, method: str, path: str, *, form: Callable[[], aiohttp.FormData] | None = None, **options: Any
     ) -> Any:
-        """Send, and send again when the service says how long to wait; a form is made anew each time."""
+        """The decoded answer; sent again when the service says how long to wait, with a form that is made anew."""
         while True:
             data = form() if form else None
             async with self._session.request(method, path, data=data, **options) as response:
                 if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                     await asyncio.sleep(min(LONGEST_WAIT, float(response.headers.get("retry-after", "1"))))
                     continue
-                body = await response.json()
+                body: Any = await response.json() if response.status != HTTPStatus.NO_CONTENT else None
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise RefusedError(body["error"]["code"], body["error"]["message"])
             return body
@@ -99,8 +99,11 @@ def _form(fields: Mapping[str, str], files: Iterable[Path]) -> aiohttp.FormData:
 
 @asynccontextmanager
 async def connect() -> AsyncIterator[ServiceClient]:
-    """A client of the service at SLUICE_URL, by default that of HOST and PORT, with the key of SLUICE_API_KEY."""
-    key = os.environ.get("SLUICE_API_KEY")
+    """A client of the service at SLUICE_URL, by default that of HOST and PORT, with the key of SLUICE_API_KEY.
+
+    ADMIN_KEY goes to the service of HOST and PORT alone, whose it is.
+    """
+    key = os.environ.get("SLUICE_API_KEY") or (None if os.environ.get("SLUICE_URL") else _admin_key())
     headers = {"authorization": f"Bearer {key}"} if key else {}
     url = _url()
     async with aiohttp.ClientSession(base_url=url, headers=headers, timeout=PATIENCE) as session:
@@ -110,6 +113,11 @@ async def connect() -> AsyncIterator[ServiceClient]:
             raise ConfigurationError(
                 f"no service answers at {url}. Start one with `python -m app serve`, or set SLUICE_URL."
             ) from None
+
+
+def _admin_key() -> str | None:
+    admin_key = Settings().admin_key
+    return admin_key.get_secret_value() if admin_key else None
 
 
 def _url() -> str:

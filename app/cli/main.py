@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import uvicorn
 from pydantic import ValidationError
 
-from app.cli import audit, documents, policy, upkeep
+from app.cli import audit, documents, keys, policy, upkeep
 from app.config import Settings
 from app.errors import ConfigurationError
 
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_to(commands)
     policy.add_to(commands)
     documents.add_to(commands)
+    keys.add_to(commands)
     upkeep.add_to(commands)
     return parser
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sys
 from pathlib import Path
 
 from tests.support.process import REPOSITORY
-from tests.support.service import Service
+from tests.support.service import Service, running
 
 
-async def run(service: Service, *arguments: str) -> tuple[int, str]:
+async def run(service: Service, *arguments: str, key: str = "") -> tuple[int, str]:
     """A command's exit status and what it prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -19,7 +20,8 @@ async def run(service: Service, *arguments: str) -> tuple[int, str]:
         "app",
         *arguments,
         cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"], "SLUICE_URL": service.url},
+        env={"PATH": os.environ["PATH"], "SLUICE_URL": service.url, "SLUICE_API_KEY": key},
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -55,3 +57,26 @@ async def test_a_folder_is_ingested_searched_and_listed(alone: Service, tmp_path
 async def test_a_service_that_is_not_there_is_named(alone: Service) -> None:
     absent = Service(client=alone.client, url="http://127.0.0.1:9", app=alone.app, settings=alone.settings)
     assert (await run(absent, "search", "anything"))[0] == 2
+
+
+async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    """What ends a key is done only where somebody says so."""
+    admin_key = secrets.token_hex(16)
+    async with running(tmp_path, vector_store="memory", auth_required=True, admin_key=admin_key) as service:
+
+        async def works(key: str) -> bool:
+            async with service.client.get("/models", headers={"authorization": f"Bearer {key}"}) as response:
+                return response.status == 200
+
+        options = ("--tenant", "acme", "--scope", "chat", "--clearance", "internal", "--requests-per-minute", "100")
+        status, printed = await run(service, "keys", "create", "search team", *options, key=admin_key)
+        key = printed.strip()
+        assert (status, await works(key)) == (0, True)
+        status, printed = await run(service, "keys", "list", key=admin_key)
+        id = printed.split()[0]
+        assert "works   acme            internal     chat  search team" in printed
+        assert key not in printed
+        assert (await run(service, "keys", "revoke", id, key=admin_key))[0] == 1
+        assert await works(key)
+        assert (await run(service, "keys", "revoke", id, "--yes", key=admin_key))[0] == 0
+        assert not await works(key)

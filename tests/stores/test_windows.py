@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from app.protocols import Demand, Lease, Level, WindowStore
 from app.stores.memory_windows import MemoryWindows
 from app.stores.redis_windows import LEASE_SECONDS, RedisWindows
+from tests.support.process import REPOSITORY
 from tests.support.redis import EXECUTABLE, RedisServer
 
 
@@ -262,3 +265,13 @@ async def test_redis_clock_counts_where_none_is_given(redis_server: RedisServer)
     assert outcomes == [True] * 3 + [False] * 2
     assert not windows.away
     await windows.close()
+
+
+@pytest.mark.slow
+async def test_of_a_thousand_attempts_from_four_processes_exactly_a_hundred_pass(redis_server: RedisServer) -> None:
+    command = (sys.executable, "-m", "tests.stores.limit_worker", redis_server.url, "250", "100")
+    workers = [
+        await asyncio.create_subprocess_exec(*command, cwd=REPOSITORY, stdin=PIPE, stdout=PIPE) for _ in range(4)
+    ]
+    outputs = await asyncio.gather(*(worker.communicate(b"\n") for worker in workers))
+    assert sum(int(output) for output, _ in outputs) == 100

@@ -1,0 +1,33 @@
+"""One of several processes that share a limit: `URL ATTEMPTS LIMIT` prints how many attempts were admitted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+
+from app.protocols import Demand
+from app.stores.memory_windows import MemoryWindows
+from app.stores.redis_windows import RedisWindows
+
+
+async def main(url: str, attempts: int, limit: int) -> None:
+    logging.basicConfig(level=logging.INFO)
+    windows = RedisWindows(url, fallback=MemoryWindows(monotonic=time.monotonic), budget=10)
+    demand = Demand(name="key:shared:requests", limit=limit, cost=1)
+    sys.stdin.readline()  # all begin together
+    slots = asyncio.Semaphore(8)
+
+    async def attempt() -> bool:
+        async with slots:
+            taking = await windows.take([demand])
+        assert not taking.here
+        return taking.admitted
+
+    admitted = await asyncio.gather(*(attempt() for _ in range(attempts)))
+    await windows.close()
+    sys.stdout.write(f"{sum(admitted)}\n")
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
