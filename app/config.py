@@ -111,6 +111,10 @@ class Settings(BaseSettings):
     on_denied: Literal["reroute", "refuse"] = "reroute"
     redact: LabelNames = ()
 
+    # Sessions
+    session_upkeep: Literal["model", "none"] = "model"
+    session_retention_days: int = Field(default=0, ge=0, le=36_500)
+
     # Stores
     database_url: str | None = None
     vector_store: Literal["chroma", "memory"] = "chroma"

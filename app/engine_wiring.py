@@ -19,12 +19,13 @@ from app.config import Settings
 from app.egress import Egress, LocalNetworks
 from app.errors import ConfigurationError
 from app.model_wiring import open_embedder
-from app.protocols import CacheStore, EmbeddingModel, VectorIndex
+from app.protocols import CacheStore, EmbeddingModel, SessionStore, VectorIndex
 from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
 from app.stores.sql.engine import Database
+from app.stores.sql.sessions import SqlSessionStore
 from app.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Engines:
 
     egress: Egress
     database: Database
+    sessions: SessionStore
     index: VectorIndex
     embedder: EmbeddingModel
     cache: CacheStore
@@ -63,6 +65,7 @@ async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
     return Engines(
         egress=egress,
         database=database,
+        sessions=SqlSessionStore(database, clock=now, new_id=new_id),
         index=index,
         embedder=embedder,
         cache=cache,

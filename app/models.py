@@ -184,7 +184,11 @@ class CacheUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """One request as any surface states it, before anything is added to it."""
+    """One request as any surface states it, before anything is added to it.
+
+    `parent_id` is the message of the session that the new ones follow, `None` for its newest; `regenerate` is one to
+    be answered anew.
+    """
 
     messages: tuple[Message, ...]
     model: str = "auto"
@@ -194,6 +198,8 @@ class ChatRequest:
     complexity: Complexity | None = None
     stream: bool = False
     session_id: str | None = None
+    parent_id: str | None = None
+    regenerate: str | None = None
     user_id: str | None = None
     documents: RetrievalScope | None = RetrievalScope()
     cache: CacheUse = CacheUse()
@@ -251,6 +257,11 @@ class Caller:
     limits: Limits = Limits()
     budget: Budget = Budget()
     operator: bool = False
+
+    @property
+    def person(self) -> str | None:
+        """The user of a token, who sees nobody else's conversations. A key's owner may serve many users with it."""
+        return self.user if self.key_id is None else None
 
     def may_use(self, model: Model) -> bool:
         """Whether the model is among those allowed; one that is named without a tag is meant with any."""
@@ -414,7 +425,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Why an answer came from where it came from, without quoting any text."""
+    """Why an answer came from where it came from, without quoting any text.
+
+    `history` says how much of the session was sent: `none`, `whole`, `summary` (of what is further back) or `trimmed`.
+    """
 
     label: Label
     complexity: Complexity
@@ -424,6 +438,7 @@ class Route:
     candidates: tuple[Candidate, ...]
     attempts: tuple[Attempt, ...] = ()
     cache: str = "miss"
+    history: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -564,23 +579,100 @@ class VectorHit:
 
 # Sessions
 
+# What names the place before a session's first message, where a message would have its parent's id.
+ROOT = "root"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One message of a session as it is stored. `complete` is false for an answer that was cut."""
+    """One message of a session as it is stored. `complete` is false for an answer that was cut.
+
+    `tokens` is an estimate. `digest` is the same for messages that say the same. The store fills in `parent_id`, the
+    message it follows, and where a reader asks for them `siblings`: all that follow that message, this one included.
+    """
 
     message: Message
     label: Label
     created_at: datetime
+    id: str = ""
     model: str | None = None
     complete: bool = True
+    tokens: int = 0
+    digest: str = ""
+    parent_id: str = ROOT
+    siblings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the messages of a path up to and including `through` said, in short, and the label of that."""
+
+    text: str
+    label: Label
+    through: str
+
+
+class TitleSource(enum.StrEnum):
+    """Who made a title. What a user set stays; a model's takes the place of the first words."""
+
+    WORDS = "words"
+    MODEL = "model"
+    USER = "user"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A conversation and its mark: the highest label it has ever carried, which never falls."""
+    """A conversation as a request continues it, and its mark: the highest label it has ever carried, which never falls.
+
+    `turns` are the newest of the path that is continued, and all its system messages; `left_out` counts those before.
+    `incarnation` tells a session from one that was deleted under the same id; `None` is a session that is not there.
+    """
 
     id: str
     tenant: str
     mark: Label
     turns: tuple[Turn, ...]
+    user_id: str | None = None
+    incarnation: str | None = None
+    model_id: str | None = None
+    title_source: TitleSource | None = None
+    summary: Summary | None = None
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEntry:
+    """A session as a list shows it. `model_id` answers requests that name no model themselves."""
+
+    id: str
+    mark: Label
+    created_at: datetime
+    updated_at: datetime
+    user_id: str | None = None
+    title: str | None = None
+    model_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChange:
+    """What a user changes of a session; `None` leaves it. `active` is a message whose branch is shown from now on."""
+
+    title: str | None = None
+    model_id: str | None = None
+    active: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionQuery:
+    """Which sessions a list shows: those whose title or messages hold `text`, of this user; `None` is no condition."""
+
+    text: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTurn:
+    """A message of a user's history, and the session it is from if it is from one."""
+
+    turn: Turn
+    session_id: str | None

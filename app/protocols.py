@@ -22,9 +22,14 @@ from app.models import (
     Model,
     NewDocument,
     Passage,
+    PastTurn,
     Piece,
     Prompt,
     Session,
+    SessionChange,
+    SessionEntry,
+    SessionQuery,
+    Summary,
     Turn,
     VectorHit,
 )
@@ -149,6 +154,15 @@ class VectorIndex(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """A message of a path without what it says."""
+
+    id: str
+    role: str
+    digest: str
 
 
 class DocumentStore(Protocol):
@@ -328,21 +342,121 @@ class DocumentStore(Protocol):
 
 
 class SessionStore(Protocol):
-    """Conversations and their marks. What a method has returned from is durable."""
+    """Conversations and their marks. What a method has returned from is durable.
 
-    async def read(self, session_id: str, *, tenant: str, clearance: Label) -> Session:
+    Messages form a tree; the active path leads from the first message to the one that was added last, or to one that
+    a user chose. A session above the clearance is not found: `NotFoundError`, like one that is not there.
+    """
+
+    async def read(
+        self, session_id: str, *, tenant: str, clearance: Label, tokens: int = 0, after: str | None = None
+    ) -> Session:
         """Mark and turns in one transaction; an unknown session is empty, and reading does not create it.
 
-        Raises `NotFoundError` if its mark is above the clearance.
+        The turns lead to the message `after`, `None` for the end of the active path and `ROOT` for none. `tokens`
+        bounds those that are not system messages, newest first; 0 is no bound. What a summary covers is left out.
+        Raises `NotFoundError` if the mark is above the clearance or `after` is not a message of the session.
         """
         ...
 
-    async def raise_mark(self, session_id: str, *, tenant: str, user_id: str | None, label: Label) -> Label:
-        """Raise the mark to at least `label`, creating an unknown session, and return it. It never falls."""
+    async def outline(self, session_id: str, *, tenant: str) -> list[Outline]:
+        """The whole active path, first message first."""
         ...
 
-    async def append(self, session_id: str, *, tenant: str, turns: Sequence[Turn]) -> None:
-        """Add turns at the end; a session that was deleted meanwhile discards them."""
+    async def parent(self, session_id: str, *, tenant: str, message: str) -> str:
+        """The id of the message before this answer, or `ROOT`; raises `NotFoundError` if there is no such answer."""
+        ...
+
+    async def raise_mark(
+        self,
+        session_id: str,
+        *,
+        tenant: str,
+        label: Label,
+        user_id: str | None = None,
+        incarnation: str | None = None,
+    ) -> str | None:
+        """Raise the mark to at least `label`, creating an unknown session, and return the incarnation.
+
+        The mark never falls. With an `incarnation` nothing is created: `None` if that one is gone.
+        """
+        ...
+
+    async def append(
+        self,
+        session_id: str,
+        *,
+        tenant: str,
+        incarnation: str,
+        turns: Sequence[Turn],
+        after: str | None = None,
+        title: str | None = None,
+    ) -> bool:
+        """Add turns one after the other behind the message `after`, or at the end of the active path as it is now.
+
+        `title` is taken if there is none. False, and nothing is stored, if the session was deleted meanwhile.
+        """
+        ...
+
+    async def create(self, session: SessionEntry, *, tenant: str) -> SessionEntry:
+        """Begin an empty session; raises `ConflictError` if the id is taken."""
+        ...
+
+    async def entry(self, session_id: str, *, tenant: str, clearance: Label) -> SessionEntry: ...
+
+    async def page(
+        self, query: SessionQuery, *, tenant: str, clearance: Label, limit: int, after: str | None
+    ) -> tuple[list[SessionEntry], str | None]:
+        """A page of sessions, those that changed last first, and the cursor of the next page."""
+        ...
+
+    async def messages(
+        self, session_id: str, *, tenant: str, clearance: Label, limit: int, before: str | None
+    ) -> tuple[list[Turn], str | None]:
+        """The newest messages of the active path, or those before a cursor, in their order with their siblings.
+
+        The second value is the cursor of the messages before these, `None` if there are none.
+        """
+        ...
+
+    async def every_message(self, session_id: str, *, tenant: str, clearance: Label) -> list[Turn]:
+        """The messages of all branches in the order in which they were stored."""
+        ...
+
+    async def change(
+        self, session_id: str, change: SessionChange, *, tenant: str, clearance: Label
+    ) -> SessionEntry: ...
+
+    async def suggest_title(self, session_id: str, *, tenant: str, incarnation: str, title: str) -> None:
+        """Take a model's title, unless a user has set one."""
+        ...
+
+    async def keep_summary(self, session_id: str, summary: Summary, *, tenant: str, incarnation: str) -> None:
+        """Keep a summary with the session, and raise the mark to its label."""
+        ...
+
+    async def delete(self, session_id: str, *, tenant: str, clearance: Label) -> None:
+        """Take the session with all of its messages out of every reader's sight at once."""
+        ...
+
+    async def delete_older(self, than: datetime) -> int:
+        """Delete sessions that have not changed since, and older turns without a session; how many there were."""
+        ...
+
+    async def erase_traces(self) -> bool:
+        """Take what was deleted off the disk; false if that has to be tried again."""
+        ...
+
+    async def keep_loose(self, user_id: str, *, tenant: str, turns: Sequence[Turn]) -> None:
+        """Keep turns that belong to no session for the history of a user."""
+        ...
+
+    async def history(self, user_id: str, *, tenant: str, clearance: Label, limit: int) -> list[PastTurn]:
+        """The newest turns of a user at or below the clearance, in sessions or without, newest first."""
+        ...
+
+    async def delete_loose(self, user_id: str, *, tenant: str, clearance: Label) -> None:
+        """Delete those turns of a user that belong to no session."""
         ...
 
 

@@ -18,6 +18,7 @@ from app.services.admission import Admission
 from app.services.auth import Authenticator
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
+from app.services.chores import Chores
 from app.services.complexity import ComplexityClassifier
 from app.services.doctor import Doctor
 from app.services.embeddings import Embeddings
@@ -29,10 +30,11 @@ from app.services.labels import Labeller
 from app.services.recorder import Recorder
 from app.services.replays import Replays
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
+from app.services.session_access import SessionAccess
+from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
-from app.stores.sql.sessions import SqlSessionStore
 from app.utils.monitoring import Metrics
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Services:
     enforcement: Enforcement
     catalog: Catalog
     documents: DocumentStore
+    sessions: SessionAccess
+    session_upkeep: SessionUpkeep
     doctor: Doctor
     replays: Replays
     cache: CacheStore
@@ -97,6 +101,7 @@ async def open_services(settings: Settings, *, at_rest: bool = False) -> AsyncIt
             _start(stack, access.windows.keep())
             if access.key_set is not None:
                 _start(stack, access.key_set.keep_fresh())
+            _start(stack, services.session_upkeep.work())
             _start(stack, _examine(services))
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
@@ -128,6 +133,18 @@ def _build(
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
     )
+    chores = Chores()
+    gateway = _build_gateway(
+        settings,
+        engines=engines,
+        models=models,
+        enforcement=enforcement,
+        access=access,
+        retrieval=retrieval,
+        chores=chores,
+        metrics=metrics,
+    )
+    upkeep = _build_session_upkeep(settings, engines=engines, gateway=gateway, chores=chores)
     return Services(
         settings=settings,
         version=VERSION,
@@ -135,22 +152,9 @@ def _build(
         authenticator=access.authenticator,
         keys=access.keys,
         admission=access.admission,
-        gateway=_build_gateway(
-            settings,
-            engines=engines,
-            models=models,
-            enforcement=enforcement,
-            access=access,
-            retrieval=retrieval,
-            metrics=metrics,
-        ),
-        ingestion=Ingestion(
-            documents=documents,
-            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
-            audit=enforcement.audit,
-            default_label=settings.document_default_label,
-            metrics=metrics,
-            clock=now,
+        gateway=gateway,
+        ingestion=_build_ingestion(
+            settings, engines=engines, documents=documents, enforcement=enforcement, metrics=metrics
         ),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
@@ -158,11 +162,26 @@ def _build(
         enforcement=enforcement,
         catalog=models.catalog,
         documents=documents,
+        sessions=SessionAccess(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
+        session_upkeep=upkeep,
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
         replays=Replays(store=engines.cache, secret=engines.secret),
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_ingestion(
+    settings: Settings, *, engines: Engines, documents: DocumentStore, enforcement: Enforcement, metrics: Metrics
+) -> Ingestion:
+    return Ingestion(
+        documents=documents,
+        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        audit=enforcement.audit,
+        default_label=settings.document_default_label,
+        metrics=metrics,
+        clock=now,
     )
 
 
@@ -186,11 +205,12 @@ def _build_gateway(
     enforcement: Enforcement,
     access: Access,
     retrieval: Retrieval,
+    chores: Chores,
     metrics: Metrics,
 ) -> Gateway:
     return Gateway(
         admission=access.admission,
-        sessions=Sessions(store=SqlSessionStore(engines.database, clock=now), clock=now),
+        sessions=Sessions(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),
         cache=_build_cache(settings, engines=engines),
@@ -204,6 +224,17 @@ def _build_gateway(
         policy=GatewayPolicy(on_denied=settings.on_denied, fingerprint=enforcement_fingerprint(settings)),
         clock=now,
         make_id=new_id,
+    )
+
+
+def _build_session_upkeep(settings: Settings, *, engines: Engines, gateway: Gateway, chores: Chores) -> SessionUpkeep:
+    return SessionUpkeep(
+        store=engines.sessions,
+        chores=chores,
+        ask=lambda request, caller: gateway.answer(request, caller=caller),
+        clock=now,
+        asks_models=settings.session_upkeep == "model",
+        retention_days=settings.session_retention_days,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 JSON = "application/json"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
+MARKDOWN = "text/markdown"
 
 MODEL = "openai/gpt-4o"
 TIME = "2026-01-01T12:00:00+00:00"
@@ -22,6 +23,7 @@ ROUTE: dict[str, Any] = {
     "candidates": [{"model": MODEL, "dropped": None}],
     "attempts": [{"model": MODEL, "outcome": "ok"}],
     "cache": "miss",
+    "history": "none",
 }
 USAGE: dict[str, Any] = {"prompt_tokens": 58, "completion_tokens": 12, "total_tokens": 70, "estimated": False}
 CHAT: dict[str, Any] = {
@@ -39,6 +41,29 @@ CHAT: dict[str, Any] = {
     "usage": USAGE,
     "citations": [PASSAGE],
     "route": ROUTE,
+}
+SESSION: dict[str, Any] = {
+    "id": "trip",
+    "title": "How long the moon takes",
+    "model_id": None,
+    "user_id": "ada",
+    "sensitivity": "public",
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+SESSION_MESSAGE: dict[str, Any] = {
+    "id": "0b0e6f1c4d7c4a8e9d3e0a1b2c3d4e5f",
+    "parent_id": "root",
+    "siblings": ["0b0e6f1c4d7c4a8e9d3e0a1b2c3d4e5f"],
+    "role": "user",
+    "content": QUESTION,
+    "name": None,
+    "tool_calls": [],
+    "tool_call_id": None,
+    "model": None,
+    "sensitivity": "public",
+    "complete": True,
+    "created_at": TIME,
 }
 EVENT = {"data": '{"content":"The moon orbits "}'}
 DOCUMENT: dict[str, Any] = {
@@ -139,6 +164,8 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
         },
     },
     "post /search": {JSON: {"query": QUESTION, "limit": 3}},
+    "post /sessions": {JSON: {"id": "trip", "title": "The moon", "user_id": "ada"}},
+    "patch /sessions/{session_id}": {JSON: {"title": "The moon"}},
     "post /v1/chat/completions": {JSON: {"model": "auto", "messages": [{"role": "user", "content": QUESTION}]}},
     "post /v1/embeddings": {JSON: {"model": "auto", "input": [ANSWER]}},
     "post /keys": {
@@ -195,6 +222,17 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
             "query": QUESTION,
             "count": 1,
         }
+    },
+    "post /sessions": {("201", JSON): {**SESSION, "messages": [], "previous": None}},
+    "get /sessions": {("200", JSON): {"sessions": [SESSION], "next": None}},
+    "get /sessions/{session_id}": {("200", JSON): {**SESSION, "messages": [SESSION_MESSAGE], "previous": None}},
+    "patch /sessions/{session_id}": {("200", JSON): {**SESSION, "title": "The moon"}},
+    "get /sessions/{session_id}/export": {
+        ("200", JSON): {**SESSION, "messages": [SESSION_MESSAGE], "active": SESSION_MESSAGE["id"]},
+        ("200", MARKDOWN): "# The moon\n\n## user\n\nHow long does the moon take to orbit the Earth?\n",
+    },
+    "get /history/{user_id}": {
+        ("200", JSON): {"user_id": "ada", "messages": [{**SESSION_MESSAGE, "siblings": [], "session_id": "trip"}]}
     },
     "post /v1/chat/completions": {("200", JSON): COMPLETION, ("200", EVENTS): CHUNK_EVENT},
     "post /v1/embeddings": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -112,7 +113,11 @@ class CacheBody(Strict):
 
 
 class ChatBody(Strict):
-    """A chat request: one `message` (or its alias `content`), or `messages`."""
+    """A chat request: one `message` (or its alias `content`), or `messages`.
+
+    In a session `parent_id` is the message that the new ones follow (`root` for none), which opens a branch where
+    others do so already; `regenerate`, in place of a message, is an answer that is to be given anew.
+    """
 
     message: Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE)] | None = None
     content: Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE)] | None = None
@@ -124,15 +129,19 @@ class ChatBody(Strict):
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     stream: bool = False
     session_id: Name | None = None
+    parent_id: Name | None = None
+    regenerate: Name | None = None
     user_id: Name | None = None
     documents: bool | DocumentsBody = True
     cache: bool | CacheBody = True
 
     @model_validator(mode="after")
     def _one_prompt(self) -> Self:
-        given = [field for field in (self.message, self.content, self.messages) if field is not None]
+        given = [field for field in (self.message, self.content, self.messages, self.regenerate) if field is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of message, content and messages")
+            raise ValueError("give exactly one of message, content, messages and, in a session, regenerate")
+        if self.regenerate is not None and self.parent_id is not None:
+            raise ValueError("regenerate says which message is answered anew; parent_id is for new messages")
         return self
 
     def to_request(self, *, stream: bool, stated: Label | None) -> ChatRequest:
@@ -146,12 +155,17 @@ class ChatBody(Strict):
             complexity=self.complexity,
             stream=stream,
             session_id=self.session_id,
+            parent_id=self.parent_id,
+            regenerate=self.regenerate,
             user_id=self.user_id,
             documents=scope_of(self.documents),
-            cache=cache_use(self.cache),
+            # The kept answer is the one that is not wanted any more.
+            cache=cache_use(self.cache) if self.regenerate is None else replace(cache_use(self.cache), read=False),
         )
 
     def _messages(self) -> tuple[Message, ...]:
+        if self.regenerate is not None:
+            return ()
         if self.messages is not None:
             return tuple(message.to_message() for message in self.messages)
         return (Message.of("user", self.message or self.content or ""),)
@@ -298,4 +312,5 @@ def route_reply(route: Route) -> dict[str, Any]:
         "candidates": [{"model": candidate.model, "dropped": candidate.dropped} for candidate in route.candidates],
         "attempts": [{"model": attempt.model, "outcome": attempt.outcome} for attempt in route.attempts],
         "cache": route.cache,
+        "history": route.history,
     }

@@ -52,7 +52,7 @@ class AttemptReply(BaseModel):
 
 
 class RouteReply(BaseModel):
-    """Why an answer came from where it came from."""
+    """Why an answer came from where it came from; `history` says how much of the session was sent."""
 
     label: LabelName
     raised_by: list[FindingReply]
@@ -60,6 +60,7 @@ class RouteReply(BaseModel):
     candidates: list[CandidateReply]
     attempts: list[AttemptReply]
     cache: str
+    history: Literal["none", "whole", "summary", "trimmed"]
 
 
 class ExplanationReply(BaseModel):
@@ -113,6 +114,70 @@ class DocumentsPageReply(BaseModel):
 
     documents: list[DocumentReply]
     next: str | None
+
+
+class SessionReply(BaseModel):
+    """`sensitivity` is the session's mark, which never falls; `model_id` answers where a request names no model."""
+
+    id: str
+    title: str | None
+    model_id: str | None
+    user_id: str | None
+    sensitivity: LabelName
+    created_at: datetime
+    updated_at: datetime
+
+
+class SessionsPageReply(BaseModel):
+    """`next` is the cursor for `after`, null on the last page."""
+
+    sessions: list[SessionReply]
+    next: str | None
+
+
+class SessionMessageReply(BaseModel):
+    """`content` is a text, or parts as `messages` takes them. `complete` is false for an answer that was cut.
+
+    `parent_id` is the message before it (`root` for none), `siblings` all that follow that one, this one included.
+    """
+
+    id: str
+    parent_id: str
+    siblings: list[str]
+    role: str
+    content: str | list[dict[str, Any]]
+    name: str | None
+    tool_calls: list[dict[str, Any]]
+    tool_call_id: str | None
+    model: str | None
+    sensitivity: LabelName
+    complete: bool
+    created_at: datetime
+
+
+class SessionWithMessagesReply(SessionReply):
+    """The newest messages of the active branch, oldest first; `previous` is the cursor of those before them."""
+
+    messages: list[SessionMessageReply]
+    previous: str | None
+
+
+class SessionExportReply(SessionReply):
+    """The messages of all branches, oldest first; `active` is the last of the active one."""
+
+    messages: list[SessionMessageReply]
+    active: str | None
+
+
+class HistoryTurnReply(SessionMessageReply):
+    session_id: str | None
+
+
+class HistoryReply(BaseModel):
+    """The newest turns of a user, newest first."""
+
+    user_id: str
+    messages: list[HistoryTurnReply]
 
 
 class PricingReply(BaseModel):

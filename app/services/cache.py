@@ -19,6 +19,8 @@ SCHEMA_VERSION = 1
 FIELDS_OUTSIDE_KEY = {
     "stream": "an answer is the same whole or in pieces",
     "session_id": "the history it stands for is part of the messages",
+    "parent_id": "the same",
+    "regenerate": "the same",
     "user_id": "names who asks, inside a tenant whose answers are shared",
     "cache": "says how to use the cache, not what to answer",
 }

@@ -5,7 +5,6 @@ Every surface renders the events of `Gateway.answer`; there is no other way to a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -34,7 +33,9 @@ from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
 from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
+from app.services.conversation import Conversation
 from app.services.echoes import Echoes
+from app.services.keeping import Keeper
 from app.services.labels import Labeller, Reading
 from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
@@ -43,7 +44,7 @@ from app.services.recorder import Progress, Recorder
 from app.services.redaction import Outgoing, Redacted, Redactor
 from app.services.restoration import restore
 from app.services.retrieval import Retrieval, SearchQuery
-from app.services.sessions import Conversation, Sessions
+from app.services.sessions import Sessions
 from app.services.work import Explanation, Work, finish, settle
 
 
@@ -90,7 +91,7 @@ class Gateway:
         self._completion = completion
         self._recorder = recorder
         self._redactor = redactor
-        self._echoes = echoes
+        self._keeper = Keeper(sessions=sessions, echoes=echoes)
         self._policies = policies
         self._policy = policy
         self._clock = clock
@@ -113,6 +114,7 @@ class Gateway:
         passages = await self._ground(conversation, lookup, label=reading.label, caller=caller)
         outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
+        work = await self._fit(work, request, policy=policy)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
     async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event | Progress, None]:
@@ -123,19 +125,21 @@ class Gateway:
         slot = await self._slot(conversation, request, label=reading.label, policy=policy, view=view, caller=caller)
         kept = await self._cache.find(slot)
         if kept is not None:
-            await self._sessions.raise_mark(conversation, label=max(kept.label, reading.label))
-            await self._keep_turns(conversation, kept)
-            for replayed in self._replay(kept, conversation):
+            conversation = await self._sessions.raise_mark(conversation, label=max(kept.label, reading.label))
+            answer_id = self._make_id()
+            await self._keeper.keep_replayed(conversation, kept, id=answer_id, view=view)
+            for replayed in self._replay(kept, conversation, id=answer_id):
                 yield replayed
             return
         passages = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
         outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
         yield Progress(reading=outgoing.reading, messages=conversation.messages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
+        work = await self._fit(work, request, policy=policy)
         yield Progress(reading=outgoing.reading, messages=conversation.messages, route=work.route)
         if not work.plan.models:
             raise work.plan.refusal
-        await self._sessions.raise_mark(conversation, label=work.label)
+        work = replace(work, conversation=await self._sessions.raise_mark(conversation, label=work.label))
         async with aclosing(self._complete(work, slot=slot)) as events:
             async for event in events:
                 yield event
@@ -172,7 +176,8 @@ class Gateway:
             catalog=f"{view.fingerprint}:{','.join(sorted(caller.models)) if caller.models is not None else '*'}",
             documents=documents,
         )
-        return Slot(request=replace(request, messages=conversation.messages), partition=partition)
+        asked = replace(request, messages=conversation.messages, model=conversation.model)
+        return Slot(request=asked, partition=partition)
 
     async def _ground(
         self, conversation: Conversation, scope: RetrievalScope | None, *, label: Label, caller: Caller
@@ -213,7 +218,7 @@ class Gateway:
             outgoing.prompt,
             label=outgoing.lowest_label,
             complexity=complexity,
-            stated_model=request.model,
+            stated_model=conversation.model,
             sticky=conversation.session_id or self._make_id(),
             caller=caller,
         )
@@ -225,12 +230,27 @@ class Gateway:
             raised_by=outgoing.reading.raised_by,
             rule=chosen.rule if outgoing.redacted is None else f"{chosen.rule}_redacted",
             candidates=chosen.considered,
+            history=conversation.history,
         )
-        return Work(conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view)
+        return Work(
+            conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view, tokens=facts.tokens
+        )
+
+    async def _fit(self, work: Work, request: ChatRequest, *, policy: Policy) -> Work:
+        """With less of the session, if that makes room for the prompt in a model that it is too long for as it is."""
+        window = work.plan.widest_window(work.view)
+        if window is None or not work.conversation.past:
+            return work
+        conversation = work.conversation.without(work.tokens - window)
+        outgoing = await self._relabel(
+            conversation, request, reading=work.outgoing.reading, passages=work.outgoing.prompt.passages
+        )
+        caller = conversation.caller
+        return self._route(conversation, request, outgoing=outgoing, policy=policy, view=work.view, caller=caller)
 
     async def _complete(self, work: Work, *, slot: Slot) -> AsyncGenerator[Event | Progress, None]:
         """Stream the first model of the plan that answers; keep the answer before its last event is yielded."""
-        draft = Draft()
+        draft, answer_id = Draft(), self._make_id()
         route = work.route
         model = ""
         try:
@@ -241,7 +261,7 @@ class Gateway:
                         yield Progress(reading=work.outgoing.reading, messages=work.conversation.messages, route=route)
                         if piece.outcome == "ok":
                             model = piece.model
-                            yield self._start(model, route=route, conversation=work.conversation)
+                            yield self._start(model, id=answer_id, route=route, conversation=work.conversation)
                         continue
                     draft.add(piece)
                     if isinstance(piece, Delta):
@@ -249,11 +269,10 @@ class Gateway:
         except BaseException:
             # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
             if draft.deltas:
-                await asyncio.shield(self._keep_cut(work, draft, model=model))
+                await self._keeper.keep_cut(work, draft, id=answer_id, model=model)
             raise
         answer = settle(draft, work, model=model, route=route)
-        await self._remember(work, draft, model=model)
-        await self._keep_turns(work.conversation, answer)
+        await self._keeper.keep_whole(work, draft, answer, id=answer_id)
         if work.version_for(model) is None:
             await self._cache.keep(slot, answer)
         yield finish(answer, cached=False)
@@ -283,38 +302,18 @@ class Gateway:
             self._completion.run(some, redacted.prompt, label=redacted.reading.label), values=redacted.values
         )
 
-    def _replay(self, kept: CachedAnswer, conversation: Conversation) -> Iterator[Event]:
+    def _replay(self, kept: CachedAnswer, conversation: Conversation, *, id: str) -> Iterator[Event]:
         """A kept answer as the events it was made of."""
-        route = replace(kept.route, cache="hit", attempts=())
-        yield self._start(kept.model, route=route, conversation=conversation)
+        route = replace(kept.route, cache="hit", attempts=(), history=conversation.history)
+        yield self._start(kept.model, id=id, route=route, conversation=conversation)
         yield from kept.deltas
         yield finish(replace(kept, route=route), cached=True)
 
-    def _start(self, model: str, *, route: Route, conversation: Conversation) -> Started:
+    def _start(self, model: str, *, id: str, route: Route, conversation: Conversation) -> Started:
         return Started(
-            id=self._make_id(),
+            id=id,
             model=model,
             created=self._clock(),
             route=route,
             session_id=conversation.session_id,
-        )
-
-    async def _keep_turns(self, conversation: Conversation, answer: CachedAnswer) -> None:
-        message = Draft(deltas=list(answer.deltas)).choices[0]
-        await self._sessions.keep(conversation, answer=message, label=answer.label, model=answer.model, complete=True)
-
-    async def _keep_cut(self, work: Work, draft: Draft, *, model: str) -> None:
-        await self._remember(work, draft, model=model)
-        await self._sessions.keep(
-            work.conversation, answer=draft.choices[0], label=work.label, model=model, complete=False
-        )
-
-    async def _remember(self, work: Work, draft: Draft, *, model: str) -> None:
-        """Let the answer keep the label of what it was made from when it comes back in another request."""
-        conversation, redacted = work.conversation, work.version_for(model)
-        await self._echoes.keep_answer(
-            draft.choices,
-            question=conversation.messages[-1].text,
-            label=work.label if redacted is None else redacted.reading.label,
-            tenant=conversation.tenant,
         )

@@ -25,13 +25,11 @@ from app.models import (
 from app.services.cascade import Cascade
 from app.services.catalog import CatalogView
 from app.services.catalog_file import Ability
-from app.services.prompting import estimate_text_tokens, estimate_tokens
+from app.services.prompting import IMAGE_TOKENS, estimate_text_tokens, estimate_tokens
 from app.services.strategies import Latencies, WeightedSplit, arrange, price_of
 
 # What is sent plus what is asked for, in tokens, from which a model with a long context window is preferred.
 LONG_CONTEXT_TOKENS = 32_000
-# What OpenAI counts for an image of 1024 x 1024 at high detail is 765; other providers count up to twice as much.
-IMAGE_TOKENS = 1_000
 
 # Where to look next when the models preferred for a tier are used up: the nearest tier first.
 NEAREST_TIERS = {
@@ -151,6 +149,12 @@ class Plan:
     def doubts(self, model: Model, pieces: Sequence[Piece], *, prompt: Prompt) -> bool:
         """Whether the model's answer was looked at and found weak."""
         return self.cascade is not None and self.checks(model) and self.cascade.is_weak(pieces, prompt=prompt)
+
+    def widest_window(self, catalog: CatalogView) -> int | None:
+        """The longest context, in tokens, of the models that the prompt was too long for; `None` if another answers."""
+        too_short = [each.model for each in self.considered if each.dropped == "context_length"]
+        windows = [catalog.models[name].context_length or 0 for name in too_short]
+        return max(windows, default=None) if not self.models else None
 
     @property
     def refusal(self) -> SluiceError:

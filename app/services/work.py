@@ -8,20 +8,24 @@ from app.models import Finished, Label, Route
 from app.services.answer import Draft, cite, cost_of
 from app.services.cache import CachedAnswer
 from app.services.catalog import CatalogView
+from app.services.conversation import Conversation
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
-from app.services.sessions import Conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A request that is ready to be sent: what may be sent, under which label, and the models that may get it."""
+    """A request that is ready to be sent: what may be sent, under which label, and the models that may get it.
+
+    `tokens` is an estimate of what is sent plus what is asked for.
+    """
 
     conversation: Conversation
     outgoing: Outgoing
     plan: Plan
     route: Route
     view: CatalogView
+    tokens: int
 
     @property
     def label(self) -> Label:

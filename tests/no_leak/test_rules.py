@@ -186,9 +186,10 @@ async def test_an_explanation_makes_no_call(tmp_path: Path) -> None:
 async def test_a_stored_turn_of_a_lower_label_leaves_the_mark_as_it_is(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'sessions.db'}")
     sessions = SqlSessionStore(database, clock=lambda: NOW)
-    await sessions.raise_mark("s1", tenant="a", user_id=None, label=Label.CONFIDENTIAL)
+    incarnation = await sessions.raise_mark("s1", tenant="a", label=Label.CONFIDENTIAL)
+    assert incarnation is not None
     turn = Turn(message=Message.of("user", "Hello"), label=Label.PUBLIC, created_at=NOW)
-    await sessions.append("s1", tenant="a", turns=[turn])
+    await sessions.append("s1", tenant="a", incarnation=incarnation, turns=[turn])
     assert (await sessions.read("s1", tenant="a", clearance=Label.CONFIDENTIAL)).mark is Label.CONFIDENTIAL
     await database.close()
 

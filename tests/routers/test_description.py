@@ -81,7 +81,7 @@ async def test_the_example_of_each_body_is_answered_as_documented(protected: Ser
             continue
         method, _, path = name.partition(" ")
         example = operation["requestBody"]["content"]["application/json"]["example"]
-        path = path.format(key_id=key_id)
+        path = path.format(key_id=key_id, session_id="trip")
         async with protected.client.request(method, path, json=example, headers=headers) as response:
             assert str(response.status) in SUCCESSES, (name, await response.text())
             assert response.content_type in operation["responses"][str(response.status)]["content"], name

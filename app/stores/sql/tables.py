@@ -196,6 +196,8 @@ jobs = Table(
     sqlite_autoincrement=True,
 )
 
+# `incarnation` tells a session from one that was deleted under the same id; `head` is the turn that the active path
+# ends with; `folded` is the title as it is searched.
 sessions = Table(
     "sessions",
     metadata,
@@ -203,11 +205,20 @@ sessions = Table(
     Column("id", String, primary_key=True),
     Column("user_id", String),
     Column("mark", LabelRank, nullable=False),
+    Column("incarnation", String(32), nullable=False),
+    Column("head", Counter),
+    Column("title", Text),
+    Column("folded", Text),
+    Column("title_source", String(8)),
+    Column("model_id", String),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index(None, "tenant", "user_id"),
+    Index(None, "tenant", "updated_at"),
 )
 
+# A turn's `parent` is the number of the turn it follows, none for the first of a branch from the root. Parents come
+# before their children, so numbers grow along every path. `folded` is the text as it is searched.
 turns = Table(
     "turns",
     metadata,
@@ -219,8 +230,46 @@ turns = Table(
     Column("model", String),
     Column("complete", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("id", String, nullable=False),
+    Column("parent", Counter),
+    Column("role", String(16), nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("folded", Text, nullable=False),
     ForeignKeyConstraint(["tenant", "session"], ["sessions.tenant", "sessions.id"], ondelete="CASCADE"),
     Index(None, "tenant", "session", "number"),
+    Index(None, "tenant", "session", "parent"),
+    Index(None, "tenant", "session", "id", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# What the turns of a path up to and including `turn` said, in short.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("session", String, primary_key=True),
+    Column("turn", Counter, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("label", LabelRank, nullable=False),
+    ForeignKeyConstraint(["tenant", "session"], ["sessions.tenant", "sessions.id"], ondelete="CASCADE"),
+)
+
+# Turns that belong to no session, kept for the history of the user whom the caller named.
+loose_turns = Table(
+    "loose_turns",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("message", JSON, nullable=False),
+    Column("label", LabelRank, nullable=False),
+    Column("model", String),
+    Column("complete", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("id", String, nullable=False),
+    Index(None, "tenant", "user_id", "number"),
+    Index(None, "created_at"),
     sqlite_autoincrement=True,
 )
 
