@@ -288,7 +288,6 @@ class AlwaysThis(Authenticator):
 
 def asks_as(gateway: Gateway, caller: Caller) -> None:
     """From now on every request is this caller's."""
-
     state = gateway.service.app.state
     state.services = replace(state.services, authenticator=AlwaysThis(caller))
 
