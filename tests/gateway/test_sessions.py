@@ -454,6 +454,38 @@ async def test_a_stream_that_the_client_leaves_or_that_breaks_is_kept_and_marked
         assert answer["content"]
 
 
+async def test_a_client_that_leaves_while_its_turn_is_being_stored_does_not_lose_it(quiet: Gateway) -> None:
+    """All of the answer has been sent; the client leaves before it is told that that was all."""
+    await quiet.chat("Hello", session_id="s")
+    gate = asyncio.Event()
+    quiet.cloud.script = SlowFirstToken(gate=gate)
+    seen = len(quiet.cloud.requests)
+    database = quiet.service.app.state.services.documents._database
+    body = {"message": "What is water?", "session_id": "s"}
+    leaving = asyncio.create_task(read_up_to(quiet, body, end=b"degrees"))
+    await quiet.cloud.wait_requests(seen + 1)
+    async with database.write():  # nothing else is stored meanwhile
+        gate.set()
+        await leaving
+
+    async def kept() -> Any:
+        messages = (await get(quiet, "/sessions/s"))["messages"]
+        return messages if len(messages) > 2 else None
+
+    _, _, question, answer = await until(kept)
+    assert question["content"] == "What is water?"
+    assert answer["content"] == "Water boils at 100 degrees."
+    assert answer["complete"] is True
+
+
+async def read_up_to(gateway: Gateway, body: dict[str, Any], *, end: bytes) -> None:
+    """Read a stream until it says this, and leave."""
+    async with gateway.service.client.post("/chat/stream", json=body) as response:
+        async for line in response.content:
+            if end in line:
+                return
+
+
 async def test_answers_at_once_are_both_kept_each_behind_its_question(quiet: Gateway) -> None:
     await asyncio.gather(*(quiet.chat(f"Question {number}", session_id="s") for number in range(4)))
     path = await said(quiet, "s")

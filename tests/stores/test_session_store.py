@@ -27,6 +27,7 @@ from app.models import (
     Turn,
 )
 from app.protocols import SessionStore
+from app.services.placing import digest
 from tests.stores.records import SetClock
 
 ALL = Label.CONFIDENTIAL
@@ -56,7 +57,7 @@ def turn(
         model="ollama/llama3",
         complete=complete,
         tokens=tokens,
-        digest=said.text,
+        digest=digest(said),
     )
 
 
