@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from app.models import (
     Event,
     Finished,
     Label,
+    Limits,
     Message,
     Role,
     Route,
@@ -32,7 +34,9 @@ from app.stores.sql.sessions import SqlSessionStore
 from app.utils.tasks import finish_anyway
 from tests.stores.records import SetClock
 
-CALLER = Caller(tenant="acme", label_floor=Label.INTERNAL)
+CALLER = Caller(
+    tenant="acme", label_floor=Label.INTERNAL, limits=Limits(requests_per_minute=5, tokens_per_minute=9_000)
+)
 ROUTE = Route(
     label=Label.CONFIDENTIAL,
     complexity=Complexity.SIMPLE,
@@ -120,7 +124,8 @@ async def test_a_title_is_asked_for_under_the_mark_as_the_caller_and_once(store:
     for _ in range(2):
         await upkeep(store, asked).do(todo)
     ((request, caller),) = asked.requests
-    assert (request.sensitivity, caller) == (Label.CONFIDENTIAL, CALLER)
+    assert request.sensitivity is Label.CONFIDENTIAL
+    assert caller == replace(CALLER, limits=Limits(tokens_per_minute=9_000)), "its requests are not the key's own"
     assert (request.session_id, request.user_id, request.documents) == (None, None, None)
     assert (request.cache.read, request.cache.write) == (False, False)
     assert request.sampling.max_tokens == TITLE_TOKENS
