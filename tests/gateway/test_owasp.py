@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ async def test_api4_unrestricted_resource_consumption(house: House) -> None:
     key = await house.key(requests_per_minute=1)
     for data, status in ((b"[" * 100_000, 400), (b" " * (33 * 1024 * 1024), 413)):
         headers = {**house.caller, "content-type": "application/json"}
-        assert (await house.ask("POST", "/chat", headers, data=data))[0] == status
+        assert (await house.ask("POST", "/chat", headers, data=io.BytesIO(data)))[0] == status
     long = {"query": "x" * 8001}
     assert (await house.ask("POST", "/search", house.caller, json=long))[0] == 422
     assert [(await house.ask("POST", "/chat", key, json=HELLO))[0] for _ in range(2)] == [200, 429]
