@@ -142,6 +142,7 @@ class RedisWindows:
         self._next_probe = 0.0
         self._probe: asyncio.Task[None] | None = None
         self._flush: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Task[None] | None = None
         self._settlements: list[tuple[str, int, int]] = []
         self._releases: list[Lease] = []
         self._held: dict[str, set[str]] = {}
@@ -154,6 +155,8 @@ class RedisWindows:
         if self.is_away():
             self._probe_when_due()
             return await self._fallback.take(demands, lease=lease)
+        if lease is not None and self._releasing is not None:
+            await asyncio.wait({self._releasing})
         keys = [f"{PREFIX}{demand.name}:{part}" for demand in demands for part in ("costs", "ticks")]
         arguments: list[str | int] = [
             self._now(),
@@ -190,7 +193,8 @@ class RedisWindows:
             return
         self._held.get(lease.name, set()).discard(lease.id)
         self._releases.append(lease)
-        self._flush_soon()
+        if self._releasing is None or self._releasing.done():
+            self._releasing = asyncio.get_running_loop().create_task(self._release_all())
 
     async def keep(self) -> None:
         while True:
@@ -211,8 +215,9 @@ class RedisWindows:
 
     async def flushed(self) -> None:
         """Wait until Redis knows what was settled and released so far."""
-        if self._flush is not None:
-            await asyncio.gather(self._flush, return_exceptions=True)
+        for task in (self._flush, self._releasing):
+            if task is not None:
+                await asyncio.gather(task, return_exceptions=True)
 
     async def probed(self) -> None:
         """Wait until it is known whether Redis is back, if that is being looked into."""
@@ -235,14 +240,21 @@ class RedisWindows:
     async def _flush_later(self) -> None:
         await asyncio.sleep(FLUSH_SECONDS)
         settlements, self._settlements = self._settlements, []
-        releases, self._releases = self._releases, []
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                for lease in releases:
-                    await self._redis.zrem(f"{PREFIX}{lease.name}:leases", lease.id)
                 for name, tick, difference in settlements:
                     await self._settle(keys=[f"{PREFIX}{name}:costs"], args=[tick, difference])
         except FAILURES as error:  # what was reserved then counts in the place of the truth, for a minute
+            self._leave(error)
+
+    async def _release_all(self) -> None:
+        """At once: whoever has read the end of a stream may begin the next."""
+        try:
+            while self._releases:
+                lease = self._releases.pop()
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._redis.zrem(f"{PREFIX}{lease.name}:leases", lease.id)
+        except FAILURES as error:  # then the place runs out
             self._leave(error)
 
     def _leave(self, error: Exception) -> None:

@@ -155,7 +155,6 @@ async def test_places_are_held_until_they_are_given_back(windows: WindowStore) -
     assert [taking.leased for taking in takings] == [True, True, False]
     assert (await windows.take([demand(10)])).levels[0].used == 3  # the third request, refused, did not count
     windows.release(leases[0], taking=takings[0])
-    await settled(windows)
     assert (await windows.take([], lease=leases[2])).leased
 
 
