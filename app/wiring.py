@@ -144,13 +144,8 @@ def _build(
             retrieval=retrieval,
             metrics=metrics,
         ),
-        ingestion=Ingestion(
-            documents=documents,
-            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
-            audit=enforcement.audit,
-            default_label=settings.document_default_label,
-            metrics=metrics,
-            clock=now,
+        ingestion=_build_ingestion(
+            settings, engines=engines, documents=documents, enforcement=enforcement, metrics=metrics
         ),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
@@ -163,6 +158,19 @@ def _build(
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_ingestion(
+    settings: Settings, *, engines: Engines, documents: DocumentStore, enforcement: Enforcement, metrics: Metrics
+) -> Ingestion:
+    return Ingestion(
+        documents=documents,
+        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        audit=enforcement.audit,
+        default_label=settings.document_default_label,
+        metrics=metrics,
+        clock=now,
     )
 
 
