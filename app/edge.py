@@ -20,6 +20,9 @@ REQUEST_ID_SHAPE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{
 # A refused handshake of a WebSocket is an HTTP response too.
 RESPONSE_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 
+# An answer is what it says it is: text of a document is never run as a page.
+NEVER_GUESS = {"x-content-type-options": "nosniff"}
+
 
 class Edge:
     """Pure ASGI, so that disconnects reach the answers and a request costs no wrapper objects.
@@ -45,7 +48,7 @@ class Edge:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] in RESPONSE_STARTS:
-                own = {"x-request-id": request_id, **state.get("limit_headers", {})}
+                own = {"x-request-id": request_id, **NEVER_GUESS, **state.get("limit_headers", {})}
                 MutableHeaders(scope=message).update(own)
             await send(message)
 

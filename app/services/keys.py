@@ -20,6 +20,8 @@ SECRET_BYTES = 32
 
 # How old what this process knows of the keys may be: a revoked one works so much longer at most, on every worker.
 STALE_SECONDS = 0.4
+# An id that nobody here knows may have been made a moment ago elsewhere. Guesses cost so many queries at most.
+UNKNOWN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class NewKey:
 
 
 class Keys:
-    """Knows all keys that work, and follows the store: a check costs a digest, an unknown key no query.
+    """Knows all keys that work, and follows the store: a check costs a digest, whoever asks.
 
     A key is `sk-sluice-ID-SECRET`. The id is public: it finds the key and stands in logs and lists. The secret is 256
     random bits, so SHA-256 is enough to store it by: slow hashes protect passwords, which can be guessed.
@@ -48,8 +50,8 @@ class Keys:
 
     async def check(self, text: str) -> Caller:
         """Whose key it is; raises `AuthenticationError` for one that is unknown, revoked or expired."""
-        await self._follow()
         id, _, secret = text.removeprefix(KEY_PREFIX).partition("-")
+        await self._follow(no_older_than=STALE_SECONDS if id in self._keys else UNKNOWN_SECONDS)
         key, digest = self._keys.get(id), _digest(secret)
         if key is None or not self._opens(key, digest):
             raise AuthenticationError
@@ -67,7 +69,9 @@ class Keys:
             created_at=self._clock(),
             expires_at=expires_at,
         )
-        return NewKey(await self._store.add(key), _text(id, secret))
+        stored = await self._store.add(key)
+        self._take(stored)
+        return NewKey(stored, _text(id, secret))
 
     async def find_all(self, *, tenant: str | None = None) -> list[Key]:
         """All keys of the tenant, or of all tenants, revoked ones included, newest first."""
@@ -126,12 +130,12 @@ class Keys:
             and hmac.compare_digest(key.previous_digest, digest)
         )
 
-    async def _follow(self) -> None:
+    async def _follow(self, *, no_older_than: float) -> None:
         """Take in what has changed, one query for all that wait; raises `DatabaseUnavailableError`."""
-        if self._is_fresh():
+        if self._is_fresh(no_older_than):
             return
         async with self._turn:
-            if self._is_fresh():
+            if self._is_fresh(no_older_than):
                 return
             asked = self._monotonic()
             for key in await self._store.since(self._revision):
@@ -139,8 +143,8 @@ class Keys:
                 self._revision = key.revision
             self._followed = asked
 
-    def _is_fresh(self) -> bool:
-        return self._followed is not None and self._monotonic() - self._followed < STALE_SECONDS
+    def _is_fresh(self, seconds: float) -> bool:
+        return self._followed is not None and self._monotonic() - self._followed < seconds
 
     def _take(self, key: Key) -> None:
         if key.revoked_at is None:

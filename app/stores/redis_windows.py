@@ -14,14 +14,17 @@ from collections.abc import Callable, Sequence
 from app.protocols import Demand, Lease, Level, Taking
 from app.stores.memory_windows import TICKS_A_SECOND, WINDOW_TICKS, MemoryWindows
 from app.stores.redis_cache import FAILURES, connect
+from app.utils.patience import Patience
 
 log = logging.getLogger(__name__)
 
 PREFIX = "sluice:limit:"
-BUDGET_SECONDS = 0.02
+# Giving up too early lets a worker count alone, and more pass than the limit. A server that is gone refuses at once;
+# one that hangs costs those few that are asking it this long, once.
+BUDGET_SECONDS = 0.1
 PROBE_SECONDS = 1.0
-FAILURES_UNTIL_AWAY = 2
-MOST_CONNECTIONS = 32
+# One thread answers all of them: more connections would only wait in another place.
+MOST_CONNECTIONS = 8
 # What need not be exact to the moment goes to Redis together.
 FLUSH_SECONDS = 0.05
 MOST_PENDING = 10_000
@@ -135,22 +138,25 @@ class RedisWindows:
         self._settle = self._redis.register_script(SETTLE)
         self._renew = self._redis.register_script(RENEW)
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
-        self._failures = 0
+        self._away = False
         self._next_probe = 0.0
         self._probe: asyncio.Task[None] | None = None
         self._flush: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Task[None] | None = None
         self._settlements: list[tuple[str, int, int]] = []
         self._releases: list[Lease] = []
         self._held: dict[str, set[str]] = {}
 
-    @property
-    def away(self) -> bool:
-        return self._failures >= FAILURES_UNTIL_AWAY
+    def is_away(self) -> bool:
+        """Whether this process counts by itself: Redis fails."""
+        return self._away
 
     async def take(self, demands: Sequence[Demand], *, lease: Lease | None = None) -> Taking:
-        if self.away:
+        if self.is_away():
             self._probe_when_due()
             return await self._fallback.take(demands, lease=lease)
+        if lease is not None and self._releasing is not None:
+            await asyncio.wait({self._releasing})
         keys = [f"{PREFIX}{demand.name}:{part}" for demand in demands for part in ("costs", "ticks")]
         arguments: list[str | int] = [
             self._now(),
@@ -161,12 +167,14 @@ class RedisWindows:
             keys.append(f"{PREFIX}{lease.name}:leases")
             arguments += [lease.limit, lease.id, LEASE_SECONDS * TICKS_A_SECOND]
         try:
-            async with asyncio.timeout(self._budget), self._slots:
-                answer = await self._take(keys=keys, args=arguments)
+            async with self._slots:
+                if self.is_away():  # as those who went before found out
+                    return await self._fallback.take(demands, lease=lease)
+                async with Patience(self._budget):
+                    answer = await self._take(keys=keys, args=arguments)
         except FAILURES as error:
-            self._count_failure(error)
+            self._leave(error)
             return await self._fallback.take(demands, lease=lease)
-        self._failures = 0
         taking = _read_taking(answer)
         if lease is not None and taking.admitted and taking.leased:
             self._held.setdefault(lease.name, set()).add(lease.id)
@@ -185,7 +193,8 @@ class RedisWindows:
             return
         self._held.get(lease.name, set()).discard(lease.id)
         self._releases.append(lease)
-        self._flush_soon()
+        if self._releasing is None or self._releasing.done():
+            self._releasing = asyncio.get_running_loop().create_task(self._release_all())
 
     async def keep(self) -> None:
         while True:
@@ -201,13 +210,14 @@ class RedisWindows:
                 async with asyncio.timeout(PROBE_SECONDS):
                     await self._renew(keys=[f"{PREFIX}{name}:leases"], args=arguments)
             except FAILURES as error:
-                self._count_failure(error)
+                self._leave(error)
                 return
 
     async def flushed(self) -> None:
         """Wait until Redis knows what was settled and released so far."""
-        if self._flush is not None:
-            await asyncio.gather(self._flush, return_exceptions=True)
+        for task in (self._flush, self._releasing):
+            if task is not None:
+                await asyncio.gather(task, return_exceptions=True)
 
     async def probed(self) -> None:
         """Wait until it is known whether Redis is back, if that is being looked into."""
@@ -230,19 +240,28 @@ class RedisWindows:
     async def _flush_later(self) -> None:
         await asyncio.sleep(FLUSH_SECONDS)
         settlements, self._settlements = self._settlements, []
-        releases, self._releases = self._releases, []
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                for lease in releases:
-                    await self._redis.zrem(f"{PREFIX}{lease.name}:leases", lease.id)
                 for name, tick, difference in settlements:
                     await self._settle(keys=[f"{PREFIX}{name}:costs"], args=[tick, difference])
         except FAILURES as error:  # what was reserved then counts in the place of the truth, for a minute
-            self._count_failure(error)
+            self._leave(error)
 
-    def _count_failure(self, error: Exception) -> None:
-        self._failures += 1
-        if self._failures == FAILURES_UNTIL_AWAY:
+    async def _release_all(self) -> None:
+        """At once: whoever has read the end of a stream may begin the next."""
+        try:
+            while self._releases:
+                lease = self._releases.pop()
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._redis.zrem(f"{PREFIX}{lease.name}:leases", lease.id)
+        except FAILURES as error:  # then the place runs out
+            self._leave(error)
+
+    def _leave(self, error: Exception) -> None:
+        """Count here from now on, until a look finds that Redis is back."""
+        if not self._away:
+            self._away = True
+            self._next_probe = self._monotonic() + PROBE_SECONDS
             log.warning("redis is away (%s): limits are counted in this process", type(error).__name__)
 
     def _probe_when_due(self) -> None:
@@ -257,7 +276,7 @@ class RedisWindows:
                 await self._redis.ping()
         except FAILURES:
             return
-        self._failures = 0
+        self._away = False
         log.info("redis is back")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import AuthenticationError, InvalidRequestError, NotFoundError
 from app.models import Caller, Key, Label
-from app.services.keys import STALE_SECONDS, Keys
+from app.services.keys import STALE_SECONDS, UNKNOWN_SECONDS, Keys
 from app.stores.sql.engine import Database
 from app.stores.sql.keys import SqlKeyStore
 from tests.stores.records import SetClock
@@ -166,3 +166,15 @@ async def test_a_revoked_key_can_be_neither_rotated_nor_changed_nor_revoked_agai
 async def test_a_floor_above_the_clearance_is_refused(keys: Keys) -> None:
     with pytest.raises(InvalidRequestError):
         await keys.create("search", caller=Caller(clearance=Label.PUBLIC, label_floor=Label.INTERNAL))
+
+
+async def test_a_new_key_works_at_once_here_and_within_a_twentieth_of_a_second_elsewhere(
+    keys: Keys, store: CountingStore, clock: SetClock
+) -> None:
+    elsewhere = process(store, clock)
+    assert not await works(keys, "sk-sluice-unknown-x")
+    assert not await works(elsewhere, "sk-sluice-unknown-x")
+    made = await keys.create("search", caller=CALLER)
+    assert await works(keys, made.text)
+    clock.advance(2 * UNKNOWN_SECONDS)
+    assert await works(elsewhere, made.text)

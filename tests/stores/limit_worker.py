@@ -17,17 +17,10 @@ async def main(url: str, attempts: int, limit: int) -> None:
     windows = RedisWindows(url, fallback=MemoryWindows(monotonic=time.monotonic), budget=10)
     demand = Demand(name="key:shared:requests", limit=limit, cost=1)
     sys.stdin.readline()  # all begin together
-    slots = asyncio.Semaphore(8)
-
-    async def attempt() -> bool:
-        async with slots:
-            taking = await windows.take([demand])
-        assert not taking.here
-        return taking.admitted
-
-    admitted = await asyncio.gather(*(attempt() for _ in range(attempts)))
+    takings = await asyncio.gather(*(windows.take([demand]) for _ in range(attempts)))
+    assert not any(taking.here for taking in takings)
     await windows.close()
-    sys.stdout.write(f"{sum(admitted)}\n")
+    sys.stdout.write(f"{sum(taking.admitted for taking in takings)}\n")
 
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
