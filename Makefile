@@ -86,6 +86,7 @@ $(PEERS)/portkey/node_modules/.installed: $(PEERS)/portkey/package-lock.json
 servers:
 	@command -v redis-server >/dev/null || sh scripts/install_debian_package.sh redis-server "a real Redis to test against" \
 		|| echo "Skipping the tests that need redis-server"
+	@command -v chromium >/dev/null || sh scripts/install_debian_package.sh chromium "a real browser for the page" || echo "Skipping the tests of the page"
 
 lint: $(VENV)/.dev $(VENV)/.weights ## Run the static checks side by side
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \

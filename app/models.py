@@ -443,10 +443,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
+    """A passage that an answer draws on; `passage` names its place in the document's version."""
+
     document_id: str
     title: str
     content: str
     score: float
+    collection: str = "default"
+    passage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,15 @@ class ChunkText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextWindow:
+    """A piece of a longer text; `start` and the `length` of the whole count characters (code points)."""
+
+    text: str
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveVersion:
     """What the record says of a version that readers see; `space` is `None` if it is found by its words alone."""
 
@@ -196,6 +205,14 @@ class DocumentStore(Protocol):
 
     async def text(self, version: str) -> str | None:
         """The parsed text of a version, whose character spans the chunks name."""
+        ...
+
+    async def window(self, version: str, *, start: int, limit: int) -> TextWindow | None:
+        """At most `limit` characters of the version's parsed text from `start` on; `None` if it has none."""
+        ...
+
+    async def span(self, version: str, *, first: int, last: int) -> tuple[int, int] | None:
+        """Where in the version's text chunk `first` begins and chunk `last` ends."""
         ...
 
     async def content(self, version: str) -> bytes: ...

@@ -20,6 +20,7 @@ from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.chores import Chores
 from app.services.complexity import ComplexityClassifier
+from app.services.decisions import Decisions
 from app.services.doctor import Doctor
 from app.services.embeddings import Embeddings
 from app.services.gateway import Gateway, GatewayPolicy
@@ -66,6 +67,7 @@ class Services:
     enforcement: Enforcement
     catalog: Catalog
     documents: DocumentStore
+    decisions: Decisions
     sessions: SessionAccess
     session_upkeep: SessionUpkeep
     doctor: Doctor
@@ -124,8 +126,8 @@ def _build(
     metrics: Metrics,
 ) -> Services:
     """Plain constructor calls, from the bottom up."""
-    labeller = enforcement.labeller
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
+    recorder = Recorder(metrics=metrics, audit=enforcement.audit, decisions=Decisions(), clock=now)
     retrieval = _build_retrieval(engines, documents=documents)
     chores = Chores()
     gateway = _build_gateway(
@@ -136,9 +138,8 @@ def _build(
         access=access,
         retrieval=retrieval,
         chores=chores,
-        metrics=metrics,
+        recorder=recorder,
     )
-    upkeep = _build_session_upkeep(settings, engines=engines, gateway=gateway, chores=chores)
     return Services(
         settings=settings,
         version=VERSION,
@@ -151,13 +152,14 @@ def _build(
             settings, engines=engines, documents=documents, enforcement=enforcement, metrics=metrics
         ),
         retrieval=retrieval,
-        embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
-        labeller=labeller,
+        embeddings=Embeddings(embedder=engines.embedder, labeller=enforcement.labeller, metrics=metrics),
+        labeller=enforcement.labeller,
         enforcement=enforcement,
         catalog=models.catalog,
         documents=documents,
+        decisions=recorder.decisions,
         sessions=SessionAccess(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
-        session_upkeep=upkeep,
+        session_upkeep=_build_session_upkeep(settings, engines=engines, gateway=gateway, chores=chores),
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
         replays=Replays(store=engines.cache, secret=engines.secret),
         cache=engines.cache,
@@ -210,7 +212,7 @@ def _build_gateway(
     access: Access,
     retrieval: Retrieval,
     chores: Chores,
-    metrics: Metrics,
+    recorder: Recorder,
 ) -> Gateway:
     return Gateway(
         admission=access.admission,
@@ -221,7 +223,7 @@ def _build_gateway(
         retrieval=retrieval,
         catalog=models.catalog,
         completion=models.completion,
-        recorder=Recorder(metrics=metrics, audit=enforcement.audit),
+        recorder=recorder,
         redactor=enforcement.redactor,
         echoes=enforcement.echoes,
         policies=enforcement.policies,

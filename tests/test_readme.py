@@ -38,7 +38,7 @@ def test_the_table_of_endpoints_and_the_api_agree(tmp_path: Path) -> None:
     described = create_app(isolated_settings(tmp_path)).openapi()["paths"]
     real = {(method.upper(), path) for path, methods in described.items() for method in methods}
     told = set(re.findall(rf"`({'|'.join(METHODS)}) (/[^`?]*)`", README))
-    beside = {("GET", path) for path in ("/docs", "/redoc", "/openapi.json")}
+    beside = {("GET", path) for path in ("/docs", "/redoc", "/openapi.json", "/ui")}
     assert told - beside <= real
     assert real - {("GET", "/")} <= told
 

@@ -18,9 +18,10 @@ from app.models import Caller, DocumentKey, DocumentVersion, Label
 from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
-from app.routers.schemas import EVENT, DocumentReply, DocumentsPageReply, DocumentsReply
+from app.routers.schemas import EVENT, DocumentReply, DocumentsPageReply, DocumentsReply, DocumentTextReply
 from app.routers.validation import validate
 from app.services.ingestion import Upload
+from app.services.reading import Excerpt, Reader
 from app.wiring import Services
 
 router = APIRouter(prefix="/documents", tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
@@ -165,6 +166,29 @@ async def _events(versions: AsyncGenerator[DocumentVersion | None]) -> AsyncIter
     yield b"data: [DONE]\n\n"
 
 
+@router.get("/{document_id:path}/text", response_model=DocumentTextReply)
+async def read_text(
+    document_id: str,
+    services: ServicesDep,
+    caller: DocumentReader,
+    collection: Name = "default",
+    passage: Annotated[str | None, Query(max_length=64)] = None,
+    start: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 20_000,
+) -> Response:
+    """A piece of a document's text: from `start` on, or around a `passage` that a citation or a search has named.
+
+    All figures count characters (Unicode code points).
+    """
+    reader = Reader(services.documents)
+    key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
+    if passage is None:
+        found = await reader.read(key, start=start, limit=limit, caller=caller)
+    else:
+        found = await reader.read_around(passage, key=key, limit=limit, caller=caller)
+    return json_response(_text_reply(found), headers={"cache-control": "no-store"})
+
+
 @router.get("/{document_id:path}", response_model=DocumentReply)
 async def read_document(
     document_id: str, services: ServicesDep, caller: DocumentReader, collection: Name = "default"
@@ -280,6 +304,23 @@ def _join(*labels: Label | None) -> Label | None:
 
 def _documents_response(versions: Iterable[DocumentVersion], *, status: int) -> Response:
     return json_response({"documents": [_document_reply(version) for version in versions]}, status=status)
+
+
+def _text_reply(excerpt: Excerpt) -> dict[str, Any]:
+    passage = None
+    if excerpt.passage is not None:
+        start, length = excerpt.passage
+        passage = {"start": start, "length": length}
+    return {
+        "id": excerpt.key.id,
+        "collection": excerpt.key.collection,
+        "title": excerpt.title,
+        "sensitivity": excerpt.label.word,
+        "length": excerpt.window.length,
+        "start": excerpt.window.start,
+        "text": excerpt.window.text,
+        "passage": passage,
+    }
 
 
 def _document_reply(version: DocumentVersion) -> Mapping[str, Any]:

@@ -14,7 +14,14 @@ MODEL = "openai/gpt-4o"
 TIME = "2026-01-01T12:00:00+00:00"
 QUESTION = "How long does the moon take to orbit the Earth?"
 ANSWER = "The moon orbits the Earth every 27 days."
-PASSAGE = {"document_id": "moon", "title": "Moon", "content": ANSWER, "score": 0.8421}
+PASSAGE = {
+    "document_id": "moon",
+    "title": "Moon",
+    "content": ANSWER,
+    "score": 0.8421,
+    "collection": "default",
+    "passage": "0b0e6f1c4d7c4a8e9d3e0a1b2c3d4e5f:0",
+}
 
 ROUTE: dict[str, Any] = {
     "label": "public",
@@ -127,6 +134,24 @@ CATALOG_MODEL: dict[str, Any] = {
     "clearance": "internal",
     "available": True,
 }
+DECISION: dict[str, Any] = {
+    "time": TIME,
+    "request_id": "0b0e6f1c-4d7c-4a8e-9d3e-0a1b2c3d4e5f",
+    "tenant": "default",
+    "label": "public",
+    "raised_by": [],
+    "rule": "simple",
+    "model": MODEL,
+    "locality": "cloud",
+    "outcome": "ok",
+    "cached": False,
+    "seconds": 1.42,
+    "first_token_seconds": 0.31,
+    "prompt_tokens": 58,
+    "completion_tokens": 12,
+    "cost": 0.000265,
+    "saved": 0.0,
+}
 LISTED: dict[str, Any] = {"id": MODEL, "object": "model", "created": 0, "owned_by": "openai", "available": True}
 EMBEDDING: dict[str, Any] = {"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}
 
@@ -203,6 +228,19 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /documents/{document_id}/events": {
         ("200", EVENTS): {"data": '{"id":"moon","status":"indexing","progress":{"stage":"embed","done":1,"total":4}}'}
     },
+    "get /documents/{document_id}/text": {
+        ("200", JSON): {
+            "id": "moon",
+            "collection": "default",
+            "title": "Moon",
+            "sensitivity": "internal",
+            "length": 40,
+            "start": 0,
+            "text": ANSWER,
+            "passage": {"start": 0, "length": 40},
+        }
+    },
+    "get /decisions": {("200", JSON): {"decisions": [DECISION], "count": 1}},
     "post /search": {
         ("200", JSON): {
             "documents": [

@@ -191,10 +191,14 @@ class UsageReply(BaseModel):
 
 
 class CitationReply(BaseModel):
+    """`passage` is for `GET /documents/{document_id}/text`, which shows it at its place."""
+
     document_id: str
     title: str
     content: str
     score: float
+    collection: str
+    passage: str
 
 
 class ChatReply(BaseModel):
@@ -295,6 +299,8 @@ def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
             "title": citation.title,
             "content": citation.content,
             "score": round(citation.score, 4),
+            "collection": citation.collection,
+            "passage": citation.passage,
         }
         for citation in citations
     ]

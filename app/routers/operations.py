@@ -7,12 +7,13 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from app.dependencies import AnyCaller, ServicesDep
 from app.errors import SluiceError
 from app.models import Model
+from app.routers.pages import page, prefers_html
 from app.routers.replies import json_response
 from app.routers.schemas import CatalogReply, HealthReply, ReadyReply, RootReply
 from app.services.catalog import CatalogView
@@ -24,9 +25,12 @@ CHECK_SECONDS = 1.0
 
 
 @router.get("/", response_model=RootReply)
-async def root(services: ServicesDep) -> Response:
-    """What this is and where to read on."""
-    return json_response({"message": "Sluice", "version": services.version, "docs": "/docs", "status": "running"})
+async def root(request: Request, services: ServicesDep) -> Response:
+    """What this is and where to read on; browsers, which ask for HTML, get the page."""
+    if prefers_html(request.headers):
+        return page(key_needed=services.settings.protected)
+    body = {"message": "Sluice", "version": services.version, "docs": "/docs", "status": "running"}
+    return json_response(body, headers={"vary": "accept"})
 
 
 @router.get("/health", response_model=HealthReply)

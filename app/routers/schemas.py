@@ -105,6 +105,26 @@ class DocumentReply(BaseModel):
     updated_at: datetime
 
 
+class SpanReply(BaseModel):
+    """A stretch of a text, counted in characters."""
+
+    start: int
+    length: int
+
+
+class DocumentTextReply(BaseModel):
+    """A piece of a document's text: it begins at `start`, the whole has `length` characters."""
+
+    id: str
+    collection: str
+    title: str | None
+    sensitivity: LabelName
+    length: int
+    start: int
+    text: str
+    passage: SpanReply | None
+
+
 class DocumentsReply(BaseModel):
     documents: list[DocumentReply]
 

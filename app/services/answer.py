@@ -96,6 +96,13 @@ def cite(passages: Sequence[Passage], *, text: str, quotes_only: bool) -> tuple[
     numbered = {int(number) for number in SOURCE_NUMBER.findall(text)}
     used = [passage for number, passage in enumerate(passages, start=1) if number in numbered]
     return tuple(
-        Citation(document_id=passage.document_id, title=passage.title, content=passage.content, score=passage.score)
+        Citation(
+            document_id=passage.document_id,
+            title=passage.title,
+            content=passage.content,
+            score=passage.score,
+            collection=passage.collection,
+            passage=passage.id,
+        )
         for passage in (used if used or quotes_only else passages)
     )

@@ -7,11 +7,15 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.errors import NotClearedError, SluiceError
-from app.models import Caller, Delta, Event, Finished, Message, Route, Started
+from app.models import Caller, Delta, Event, Finding, Finished, Message, Route, Started
+from app.protocols import Clock
 from app.services.audit import Audit, RequestAccount, TextDigest
+from app.services.decisions import Decision, Decisions
 from app.services.labels import Reading
+from app.utils.logging import REQUEST_ID
 from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
@@ -35,6 +39,7 @@ class _Watch:
     answer: TextDigest
     progress: Progress | None = None
     started: Started | None = None
+    first_token_seconds: float | None = None
     finished: Finished | None = None
     outcome: str = "cancelled"
 
@@ -46,6 +51,12 @@ class _Watch:
         return self.progress.route if self.progress else None
 
     @property
+    def raised_by(self) -> tuple[Finding, ...]:
+        if self.route is not None:
+            return self.route.raised_by
+        return self.progress.reading.raised_by if self.progress else ()
+
+    @property
     def label(self) -> str:
         if self.started is not None:
             return self.started.route.label.word
@@ -55,9 +66,19 @@ class _Watch:
 class Recorder:
     """Watches answers go by and records each once, however it ends."""
 
-    def __init__(self, *, metrics: Metrics, audit: Audit, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        audit: Audit,
+        decisions: Decisions,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._metrics = metrics
         self._audit = audit
+        self.decisions = decisions
+        self._clock = clock
         self._monotonic = monotonic
 
     async def watch(
@@ -90,7 +111,8 @@ class Recorder:
         match event:
             case Started():
                 watch.started = event
-                self._metrics.first_token.observe(self._monotonic() - watch.began)
+                watch.first_token_seconds = self._monotonic() - watch.began
+                self._metrics.first_token.observe(watch.first_token_seconds)
             case Delta():
                 watch.answer.add(event.content, *(call.arguments for call in event.tool_calls))
             case Finished():
@@ -107,6 +129,7 @@ class Recorder:
         if started is not None and finished is not None and not finished.cached:
             self._count_tokens(finished, model=started.model)
         self._audit.record_request(_account(watch))
+        self.decisions.add(_decision(watch, time=self._clock(), seconds=seconds))
         logger.info(
             "request",
             extra={
@@ -127,13 +150,31 @@ class Recorder:
             self._metrics.cost.labels(model=model).inc(finished.cost)
 
 
+def _decision(watch: _Watch, *, time: datetime, seconds: float) -> Decision:
+    route, finished = watch.route, watch.finished
+    return Decision(
+        time=time,
+        request_id=REQUEST_ID.get() or "",
+        tenant=watch.caller.tenant,
+        label=watch.label,
+        raised_by=tuple(dict.fromkeys(finding.detector for finding in watch.raised_by)),
+        rule=route.rule if route else None,
+        model=watch.started.model if watch.started else None,
+        outcome=watch.outcome,
+        cached=finished.cached if finished else False,
+        seconds=seconds,
+        first_token_seconds=watch.first_token_seconds,
+        usage=finished.usage if finished else None,
+        cost=finished.cost if finished else None,
+    )
+
+
 def _account(watch: _Watch) -> RequestAccount:
     progress, route = watch.progress, watch.route
-    reading = progress.reading.raised_by if progress else ()
     return RequestAccount(
         caller=watch.caller,
         label=watch.label,
-        raised_by=reading if route is None else route.raised_by,
+        raised_by=watch.raised_by,
         route=route,
         model=watch.started.model if watch.started else None,
         outcome=watch.outcome,

@@ -23,7 +23,7 @@ from app.models import (
     NewDocument,
     Passage,
 )
-from app.protocols import ChunkText, Clock, LiveVersion, WordHit
+from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
 from app.stores.sql import jobs, rows, searches, tables, upkeep, uploads, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
@@ -85,6 +85,14 @@ class SqlDocumentStore:
     async def text(self, version: str) -> str | None:
         async with self._database.read() as connection:
             return await connection.scalar(select(version_texts.c.text).where(version_texts.c.version == version))
+
+    async def window(self, version: str, *, start: int, limit: int) -> TextWindow | None:
+        async with self._database.read() as connection:
+            return await searches.window(connection, version, start=start, limit=limit)
+
+    async def span(self, version: str, *, first: int, last: int) -> tuple[int, int] | None:
+        async with self._database.read() as connection:
+            return await searches.span(connection, version, first=first, last=last)
 
     async def content(self, version: str) -> bytes:
         parts = select(version_bytes.c.content).where(version_bytes.c.version == version)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import JSONValue, Label, Passage
+from app.protocols import TextWindow
 from app.stores.sql import filters
 from app.stores.sql.engine import in_batches
 from app.stores.sql.tables import chunks, collections, documents, spaces, version_texts, versions
@@ -94,6 +95,25 @@ async def excerpt(connection: AsyncConnection, version: str, *, first: int, last
     end = select(chunks.c.end).where(chunks.c.version == version, chunks.c.ordinal == last).scalar_subquery()
     found = select(func.substr(version_texts.c.text, start + 1, end - start)).where(version_texts.c.version == version)
     return await connection.scalar(found)
+
+
+async def window(connection: AsyncConnection, version: str, *, start: int, limit: int) -> TextWindow | None:
+    """A piece of the version's text, cut out by the database: the whole may be large."""
+    text = version_texts.c.text
+    statement = select(func.substr(text, start + 1, limit).label("piece"), func.length(text).label("whole")).where(
+        version_texts.c.version == version
+    )
+    row = (await connection.execute(statement)).first()
+    return None if row is None else TextWindow(text=row.piece, start=start, length=row.whole)
+
+
+async def span(connection: AsyncConnection, version: str, *, first: int, last: int) -> tuple[int, int] | None:
+    """Where chunk `first` begins and chunk `last` ends."""
+    statement = select(func.min(chunks.c.start), func.max(chunks.c.end)).where(
+        chunks.c.version == version, chunks.c.ordinal.between(first, last)
+    )
+    start, end = (await connection.execute(statement)).one()
+    return None if start is None else (start, end)
 
 
 async def revision(connection: AsyncConnection, *, tenant: str, collection: str) -> int:
