@@ -25,8 +25,10 @@ RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 CONNECTIONS = 8
 URL_FORMS = "DATABASE_URL must be of the form sqlite+aiosqlite:///FILE or postgresql://USER:PASSWORD@HOST:5432/DATABASE."
-# PostgreSQL's `character_not_in_repertoire`: a NUL in a text.
-UNENCODABLE = "22021"
+# SQLSTATE, where the driver tells it: a text that has no encoding (a NUL in it, or what the driver could not write); and
+# the classes of trouble that the statement itself is in, whatever the server is like.
+UNENCODABLE = frozenset({"22000", "22021"})
+OWN_FAULTS = ("22", "42")
 # Rows a statement takes at once: their preparation runs on the event loop, a few milliseconds for so many.
 BATCH = 500
 
@@ -56,7 +58,7 @@ class Database:
         engine = _create_engine(url, busy_seconds=busy_seconds)
         database = cls(engine)
         try:
-            with translated():
+            with translated(), _refusal_in_words(engine.dialect.name):
                 await database._prepare(migrate=migrate)
         except BaseException:
             await engine.dispose()
@@ -138,6 +140,17 @@ def _options(target: URL, *, busy_seconds: float) -> dict[str, Any]:
     return {"connect_args": {"async_creator_fn": postgres.connector(target)}, "pool_pre_ping": True}
 
 
+@contextmanager
+def _refusal_in_words(dialect: str) -> Iterator[None]:
+    """At a start a server that does not let us in is the operator's mistake, not trouble that will pass."""
+    try:
+        yield
+    except PermissionError:
+        if dialect == "sqlite":
+            raise
+        raise ConfigurationError("The server that DATABASE_URL names refuses this user, password or database.") from None
+
+
 def _postgres() -> Any:
     """Imported on demand: the driver takes a while, and most installations have no use for it."""
     return import_module("app.stores.sql.postgres")
@@ -150,20 +163,20 @@ def translated() -> Iterator[None]:
         yield
     except UnicodeEncodeError:
         raise InvalidRequestError("A text holds half of a surrogate pair, which no encoding can write.") from None
-    except DataError as error:
-        raise _translate_data_error(error) from None
-    except (IntegrityError, ProgrammingError):
+    except (DataError, IntegrityError, ProgrammingError):
         raise SluiceError from None
-    except (DBAPIError, PoolTimeoutError, OSError):
+    except DBAPIError as error:
+        raise _translate(getattr(error.orig, "sqlstate", None) or "") from None
+    except (PoolTimeoutError, OSError):
         raise DatabaseUnavailableError(retry_after=RETRY_AFTER_SECONDS) from None
     except SQLAlchemyError:
         raise SluiceError from None
 
 
-def _translate_data_error(error: DataError) -> SluiceError:
-    if getattr(error.orig, "sqlstate", None) == UNENCODABLE:
-        return InvalidRequestError("A text holds a NUL character, which the database cannot store.")
-    return SluiceError()
+def _translate(state: str) -> SluiceError:
+    if state in UNENCODABLE:
+        return InvalidRequestError("A text holds a NUL or half of a surrogate pair, which the database cannot store.")
+    return SluiceError() if state.startswith(OWN_FAULTS) else DatabaseUnavailableError(retry_after=RETRY_AFTER_SECONDS)
 
 
 async def insert_absent(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -36,12 +36,8 @@ SERVER_SETTINGS: Final = {
 }
 
 
-class RefusedConnectionError(OSError):
-    """The server is there and does not let us in."""
-
-
 def connector(url: URL) -> Callable[..., Awaitable[asyncpg.Connection[Any]]]:
-    """What opens a connection; raises `OSError` for all that goes wrong.
+    """What opens a connection; raises `PermissionError` if it is refused and other `OSError` if it fails.
 
     The URL is asyncpg's own: `sslmode=verify-full&sslrootcert=FILE` in it ask for TLS, `host=/FOLDER` for a socket.
     """
@@ -53,7 +49,7 @@ def connector(url: URL) -> Callable[..., Awaitable[asyncpg.Connection[Any]]]:
                 address, timeout=CONNECT_SECONDS, command_timeout=ANSWER_SECONDS, server_settings=SERVER_SETTINGS
             )
         except _REFUSALS:
-            raise RefusedConnectionError from None
+            raise PermissionError from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError):
             raise ConnectionError from None
 
