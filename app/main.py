@@ -27,7 +27,7 @@ from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
 from app.utils.logging import configure_logging
-from app.wiring import VERSION, Services, open_services
+from app.wiring import ALONE, VERSION, Services, Standing, open_services
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ class MethodNotAllowedError(InvalidRequestError):
     message = "This path does not take this method; see /docs."
 
 
-def create_app(settings: Settings | None = None, *, services: Services | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, services: Services | None = None, standing: Standing = ALONE
+) -> FastAPI:
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
     The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) CORS, if origins are set.
@@ -68,9 +70,10 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
             app.state.services = services
             yield
             return
-        async with open_services(settings) as opened:
+        async with open_services(settings, standing=standing) as opened:
             app.state.services = opened
-            print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
+            if standing.leads:
+                print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
             yield
 
     app = DescribedAPI(

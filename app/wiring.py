@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
 from app.config import Settings
-from app.engine_wiring import Engines, new_id, now, open_engines
+from app.engine_wiring import ALONE, Engines, Standing, metrics_folder, new_id, now, open_engines
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -44,6 +44,8 @@ REFRESH_SECONDS = 15.0
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
 CANCEL_AGAIN_SECONDS = 5.0
+# For commands that work off the queue where the service is told not to.
+DEFAULT_JOBS_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,32 +74,50 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, at_rest: bool = False) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, at_rest: bool = False, standing: Standing = ALONE
+) -> AsyncIterator[Services]:
     """Open the engines, build the services, start the background work; close all in reverse order on leaving.
 
     Services at rest do no background work: they are for commands that do one thing and end. Raises
     `ConfigurationError` for settings that cannot work, also for a data directory that another process uses.
     """
     async with AsyncExitStack() as stack:
-        engines = await open_engines(settings, stack=stack)
-        metrics = Metrics(version=VERSION)
+        shared = settings.shared_database or not standing.owns
+        engines = await open_engines(settings, standing=standing, stack=stack)
+        metrics = Metrics(version=VERSION, shared=None if standing.owns else metrics_folder(settings))
         models = build_models(settings, egress=engines.egress, metrics=metrics)
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
-            open_enforcement(settings, echo_store=SqlEchoStore(engines.database), secret=engines.secret, clock=now)
+            open_enforcement(
+                settings,
+                echo_store=SqlEchoStore(engines.database),
+                secret=engines.secret,
+                clock=now,
+                shared=shared,
+            )
         )
         access = build_access(settings, engines=engines)
         stack.push_async_callback(access.windows.close)
         services = _build(
-            settings, engines=engines, models=models, enforcement=enforcement, access=access, metrics=metrics
+            settings,
+            engines=engines,
+            models=models,
+            enforcement=enforcement,
+            access=access,
+            metrics=metrics,
+            shared=shared,
         )
-        await services.documents.release_leases()
+        if not shared:  # else others may be at work on what is leased
+            await services.documents.release_leases()
         if not at_rest:
-            _start(stack, services.ingestion.work())
+            if settings.ingest_workers:
+                _start(stack, services.ingestion.work())
             _start(stack, access.windows.keep())
             if access.key_set is not None:
                 _start(stack, access.key_set.keep_fresh())
-            _start(stack, _examine(services))
+            if standing.leads:
+                _start(stack, _examine(services))
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
         yield services
@@ -117,8 +137,9 @@ def _build(
     enforcement: Enforcement,
     access: Access,
     metrics: Metrics,
+    shared: bool,
 ) -> Services:
-    """Plain constructor calls, from the bottom up."""
+    """Plain constructor calls, from the bottom up. `shared` says that other processes use the same record."""
     labeller = enforcement.labeller
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
     retrieval = Retrieval(
@@ -151,6 +172,8 @@ def _build(
             default_label=settings.document_default_label,
             metrics=metrics,
             clock=now,
+            at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
+            shared=shared,
         ),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),

@@ -58,7 +58,17 @@ class PostgresServer:
         options = " ".join(f"-c {name}={value}" for name, value in OPTIONS.items())
         place = f"-c listen_addresses={HOST} -c port={self.port} -c unix_socket_directories=''"
         log = str(self._data / "server.log")
-        self._run("pg_ctl", "start", "--wait", "--silent", f"--timeout={PATIENCE_SECONDS}", "-l", log, "-o", f"{options} {place}")
+        self._run(
+            "pg_ctl",
+            "start",
+            "--wait",
+            "--silent",
+            f"--timeout={PATIENCE_SECONDS}",
+            "-l",
+            log,
+            "-o",
+            f"{options} {place}",
+        )
 
     def stop(self) -> None:
         """End it at once, as a crash would: connections are reset, what was committed is kept."""
@@ -103,7 +113,7 @@ class PostgresServer:
         return [main, *map(int, children)]
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        subprocess.run(  # noqa: S603  # programs of the system, our own arguments
+        subprocess.run(  # programs of the system, our own arguments
             (str(self._programs / program), "-D", str(self._data), *arguments),
             check=check,
             stdout=subprocess.DEVNULL,

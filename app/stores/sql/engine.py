@@ -24,7 +24,9 @@ from app.stores.sql import schema, sqlite
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 CONNECTIONS = 8
-URL_FORMS = "DATABASE_URL must be of the form sqlite+aiosqlite:///FILE or postgresql://USER:PASSWORD@HOST:5432/DATABASE."
+URL_FORMS = (
+    "DATABASE_URL must be of the form sqlite+aiosqlite:///FILE or postgresql://USER:PASSWORD@HOST:5432/DATABASE."
+)
 # SQLSTATE, where the driver tells it: a text that has no encoding (a NUL in it, or what the driver could not write); and
 # the classes of trouble that the statement itself is in, whatever the server is like.
 UNENCODABLE = frozenset({"22000", "22021"})
@@ -148,7 +150,9 @@ def _refusal_in_words(dialect: str) -> Iterator[None]:
     except PermissionError:
         if dialect == "sqlite":
             raise
-        raise ConfigurationError("The server that DATABASE_URL names refuses this user, password or database.") from None
+        raise ConfigurationError(
+            "The server that DATABASE_URL names refuses this user, password or database."
+        ) from None
 
 
 def _postgres() -> Any:
