@@ -191,7 +191,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def database(self) -> str:
-        """The SQLAlchemy URL of the record, which may hold a password: `DATABASE_URL`, or SQLite in the data directory."""
+        """The URL of the record, which may hold a password: `DATABASE_URL`, or SQLite in the data directory."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite+aiosqlite:///{self.data_dir / 'sluice.db'}"

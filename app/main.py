@@ -18,6 +18,7 @@ from starlette.routing import Match, Mount
 from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
+from app.engine_wiring import ALONE, Standing
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import chat, documents, keys, operations, pages, search
@@ -27,7 +28,7 @@ from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
 from app.utils.logging import configure_logging
-from app.wiring import ALONE, VERSION, Services, Standing, open_services
+from app.wiring import VERSION, Services, open_services
 
 logger = logging.getLogger(__name__)
 

@@ -72,7 +72,7 @@ def _supervise(settings: Settings) -> int:
             )
 
         return Supervisor(
-            settings.workers, launch=launch, metrics=metrics_folder(settings), revive=chroma and chroma.revive
+            settings.workers, launch=launch, metrics=metrics_folder(settings), revive=chroma.revive if chroma else None
         ).run()
 
 

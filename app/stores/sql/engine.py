@@ -27,8 +27,8 @@ CONNECTIONS = 8
 URL_FORMS = (
     "DATABASE_URL must be of the form sqlite+aiosqlite:///FILE or postgresql://USER:PASSWORD@HOST:5432/DATABASE."
 )
-# SQLSTATE, where the driver tells it: a text that has no encoding (a NUL in it, or what the driver could not write); and
-# the classes of trouble that the statement itself is in, whatever the server is like.
+# SQLSTATE, where the driver tells it: a text that has no encoding (a NUL in it, or what the driver could not write),
+# and the classes of trouble that the statement itself is in, whatever the server is like.
 UNENCODABLE = frozenset({"22000", "22021"})
 OWN_FAULTS = ("22", "42")
 # Rows a statement takes at once: their preparation runs on the event loop, a few milliseconds for so many.

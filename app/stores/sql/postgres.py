@@ -66,7 +66,7 @@ def check(url: URL) -> None:
 
 
 def wait_for_turn(connection: Connection) -> None:
-    """Hold the migration lock until the transaction ends: of several starts one migrates and the others find it done."""
+    """Hold the migration lock until the transaction ends: of several starts one migrates."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
 
 

@@ -39,7 +39,7 @@ INSERT = text(
 NUMBER: ColumnElement[int] = words.c.number
 HELD: ColumnElement[int] = words.c.number
 
-_RANKED: Final = text(f"""
+_RANKED: Final = text("""
     SELECT number, sum(rarity * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * length / mean))) AS score
     FROM (
         SELECT number, length, tf, totals.mean,
@@ -47,8 +47,8 @@ _RANKED: Final = text(f"""
                 / (count(*) OVER (PARTITION BY term) + 0.5)), 1e-6) AS rarity
         FROM (
             SELECT words.number, words.length, asked.term,
-                round(6 / pi() ^ 2 / (1 - least(ts_rank('{{1,1,1,1}}', words.terms, asked.term::tsquery), 0.998)) - 0.5)
-                    / {BODY_POSITIONS} AS tf
+                round(6 / pi() ^ 2 / (1 - least(ts_rank('{1,1,1,1}', words.terms, asked.term::tsquery), 0.998)) - 0.5)
+                    / :positions AS tf
             FROM unnest(CAST(:terms AS text[])) AS asked (term)
             JOIN words ON words.terms @@ (asked.term || CAST(:suffix AS text))::tsquery
         ) AS held
@@ -87,7 +87,9 @@ def hits(query: str, *, tenant: str, collection: str) -> Select[Any] | None:
         return None
     name = scope(tenant=tenant, collection=collection)
     asked = [_quoted(term[:LONGEST_TERM]) + (":*" if is_short_run(term) else "") for term in terms]
-    ranked = _RANKED.bindparams(terms=asked, scope=name, suffix=f" & {_quoted(_scope_term(name))}").subquery("ranked")
+    ranked = _RANKED.bindparams(
+        terms=asked, scope=name, positions=float(BODY_POSITIONS), suffix=f" & {_quoted(_scope_term(name))}"
+    ).subquery("ranked")
     return (
         select(versions.c.id, ranked.c.number, ranked.c.score)
         .select_from(ranked)
