@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ProcessRole:
     """What this process is among those over one data directory.
 
     `owns` says that it holds the directory and what lies in it, `leads` that it does what one of them has to do.
@@ -47,7 +47,7 @@ class Standing:
     leads: bool = True
 
 
-ALONE = Standing()
+ALONE = ProcessRole()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +63,10 @@ class Engines:
     secret: bytes
 
 
-async def open_engines(settings: Settings, *, standing: Standing, stack: AsyncExitStack) -> Engines:
+async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExitStack) -> Engines:
     """Open every engine; `stack` closes them. Raises `ConfigurationError` for settings that cannot work."""
     chroma = None
-    if standing.owns:
+    if role.owns:
         stack.enter_context(owned_data_dir(settings))
         chroma = start_chroma(settings, stack=stack)  # first of all: it takes a second or two to answer
     tempfile.tempdir = str(temporary_folder(settings))
@@ -77,7 +77,7 @@ async def open_engines(settings: Settings, *, standing: Standing, stack: AsyncEx
     stack.push_async_callback(database.close)
     secret = await _agree_on_secret(settings, database)
     index, embedder = await asyncio.gather(
-        _open_index(settings, chroma=chroma, standing=standing), open_embedder(settings, egress=egress)
+        _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
     )
     cache = _open_cache(settings)
     sandbox = Sandbox()
@@ -198,14 +198,14 @@ def start_chroma(settings: Settings, *, stack: ExitStack | AsyncExitStack) -> Ch
     return server
 
 
-async def _open_index(settings: Settings, *, chroma: ChromaServer | None, standing: Standing) -> VectorIndex:
+async def _open_index(settings: Settings, *, chroma: ChromaServer | None, role: ProcessRole) -> VectorIndex:
     if settings.vector_store == "memory":
         return MemoryVectorIndex()
     engine = await asyncio.to_thread(_import_chroma)
     if chroma is not None:
         return await engine.attach(chroma)
     # Beside several processes it is started along with them, and takes a second or two to answer.
-    return await engine.connect(settings.chroma_url or "", within=0.0 if standing.owns else CHROMA_SECONDS)
+    return await engine.connect(settings.chroma_url or "", within=0.0 if role.owns else CHROMA_SECONDS)
 
 
 def _import_chroma() -> type[ChromaVectorIndex]:

@@ -18,7 +18,7 @@ from starlette.routing import Match, Mount
 from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
-from app.engine_wiring import ALONE, Standing
+from app.engine_wiring import ALONE, ProcessRole
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import chat, documents, keys, operations, pages, search
@@ -55,7 +55,7 @@ class MethodNotAllowedError(InvalidRequestError):
 
 
 def create_app(
-    settings: Settings | None = None, *, services: Services | None = None, standing: Standing = ALONE
+    settings: Settings | None = None, *, services: Services | None = None, role: ProcessRole = ALONE
 ) -> FastAPI:
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
@@ -71,9 +71,9 @@ def create_app(
             app.state.services = services
             yield
             return
-        async with open_services(settings, standing=standing) as opened:
+        async with open_services(settings, role=role) as opened:
             app.state.services = opened
-            if standing.leads:
+            if role.leads:
                 print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
             yield
 

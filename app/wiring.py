@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
 from app.config import Settings
-from app.engine_wiring import ALONE, Engines, Standing, metrics_folder, new_id, now, open_engines
+from app.engine_wiring import ALONE, Engines, ProcessRole, metrics_folder, new_id, now, open_engines
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -32,6 +32,7 @@ from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
 from app.services.sessions import Sessions
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
+from app.stores.sql.replays import SqlReplayStore
 from app.stores.sql.sessions import SqlSessionStore
 from app.utils.monitoring import Metrics
 
@@ -75,7 +76,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, at_rest: bool = False, standing: Standing = ALONE
+    settings: Settings, *, at_rest: bool = False, role: ProcessRole = ALONE
 ) -> AsyncIterator[Services]:
     """Open the engines, build the services, start the background work; close all in reverse order on leaving.
 
@@ -83,9 +84,9 @@ async def open_services(
     `ConfigurationError` for settings that cannot work, also for a data directory that another process uses.
     """
     async with AsyncExitStack() as stack:
-        shared = settings.shared_database or not standing.owns
-        engines = await open_engines(settings, standing=standing, stack=stack)
-        metrics = Metrics(version=VERSION, shared=None if standing.owns else metrics_folder(settings))
+        shared = settings.shared_database or not role.owns
+        engines = await open_engines(settings, role=role, stack=stack)
+        metrics = Metrics(version=VERSION, shared=None if role.owns else metrics_folder(settings))
         models = build_models(settings, egress=engines.egress, metrics=metrics)
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
@@ -116,7 +117,7 @@ async def open_services(
             _start(stack, access.windows.keep())
             if access.key_set is not None:
                 _start(stack, access.key_set.keep_fresh())
-            if standing.leads:
+            if role.leads:
                 _start(stack, _examine(services))
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
@@ -182,7 +183,7 @@ def _build(
         catalog=models.catalog,
         documents=documents,
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
-        replays=Replays(store=engines.cache, secret=engines.secret),
+        replays=Replays(store=SqlReplayStore(engines.database, clock=now), secret=engines.secret),
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,

@@ -43,10 +43,10 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, leads: b
     A `listener` is shared with other workers, and so is the data directory, which a parent then holds.
     """
     # `--help` need not wait for the whole service to be imported.
-    from app.engine_wiring import ALONE, Standing  # noqa: PLC0415
+    from app.engine_wiring import ALONE, ProcessRole  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
 
-    app = create_app(settings, standing=ALONE if listener is None else Standing(owns=False, leads=leads))
+    app = create_app(settings, role=ALONE if listener is None else ProcessRole(owns=False, leads=leads))
     server = Server(app, _configure(app, settings))
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained
         server.run(sockets=None if listener is None else [listener])
