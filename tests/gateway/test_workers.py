@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.gateway.conftest import CLOUD
 from tests.support.answer import Answer
@@ -48,14 +49,14 @@ async def counted(service: ServiceProcess, metric: str) -> float:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  (other processes)
             await asyncio.sleep(0.05)
 
 
 async def test_two_workers_serve_as_one(
     tmp_path: Path, openai_upstream: ScriptedUpstream, ollama_upstream: ScriptedUpstream, canary: str
 ) -> None:
-    """What one is told the other knows at once: labels, documents, repeated requests, counts; one that dies is replaced."""
+    """What one is told the other knows at once: labels, documents, repeated requests, counts. One that dies is replaced."""
     text = f"The board decided to sell the northern plant to {canary} before the end of the year."
     ollama_upstream.script = openai_upstream.script = Answer(text=text)
     async with ServiceProcess(tmp_path, environment=settings(openai_upstream, ollama_upstream)) as service:
@@ -89,6 +90,7 @@ async def test_two_workers_serve_as_one(
             assert await counted(service, "sluice_requests_total") == 2
 
 
+@pytest.mark.slow
 async def test_workers_and_the_vector_server_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """Nothing is left behind, and the next start on the same data finds nothing in its way."""
     async with ServiceProcess(tmp_path, environment={"WORKERS": "2"}) as service:
@@ -102,8 +104,10 @@ async def test_workers_and_the_vector_server_end_with_a_parent_that_is_killed(tm
         assert not any(map(is_running, family))
 
 
+@pytest.mark.slow
 async def test_workers_that_refuse_to_start_end_the_service(tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text("this is no policy")
     service = ServiceProcess(tmp_path, environment={"WORKERS": "2", "POLICY_FILE": str(tmp_path / "policy.toml")})
     await service.launch()
-    assert await service.wait() not in (0, None)
+    assert await service.wait(within=90) != 0
+    assert b"Sluice does not start" in service.logs

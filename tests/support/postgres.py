@@ -21,6 +21,8 @@ from tests.support.ports import HOST, free_port
 
 USER = "postgres"
 PATIENCE_SECONDS = "30"
+# A service in this process puts its own temporary files elsewhere, where no other user may read.
+FOLDER = tempfile.gettempdir()
 # Nothing here needs to outlive the tests; a crash of the server alone loses nothing all the same.
 OPTIONS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "max_connections": "120"}
 
@@ -131,7 +133,7 @@ def _account() -> dict[str, Any]:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server with its files in a folder that its user may read."""
-    with tempfile.TemporaryDirectory(prefix="sluice-postgres-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(prefix="sluice-postgres-", dir=FOLDER, ignore_cleanup_errors=True) as directory:
         if os.geteuid() == 0:
             shutil.chown(directory, USER)
         server = PostgresServer(Path(directory))
