@@ -34,6 +34,7 @@ CHROMA_SECONDS = 30.0
 
 if TYPE_CHECKING:
     from app.stores.chroma import ChromaVectorIndex
+    from app.stores.redis_bell import RedisBell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Engines:
     embedder: EmbeddingModel
     cache: CacheStore
     sandbox: Sandbox
+    bell: RedisBell | None
     secret: bytes
 
 
@@ -81,7 +83,8 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
     )
     cache = _open_cache(settings)
     sandbox = Sandbox()
-    for engine in (index, embedder, cache, sandbox):
+    bell = _open_bell(settings)
+    for engine in (index, embedder, cache, sandbox, *((bell,) if bell else ())):
         stack.push_async_callback(engine.close)
     return Engines(
         egress=egress,
@@ -90,6 +93,7 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         embedder=embedder,
         cache=cache,
         sandbox=sandbox,
+        bell=bell,
         secret=secret,
     )
 
@@ -222,6 +226,15 @@ def _open_cache(settings: Settings) -> CacheStore:
     from app.stores.redis_cache import RedisCache
 
     return RedisCache(url=settings.redis_url.get_secret_value(), fallback=memory, monotonic=time.monotonic)
+
+
+def _open_bell(settings: Settings) -> RedisBell | None:
+    """What wakes the workers of other processes; without one they look for themselves."""
+    if settings.redis_url is None:
+        return None
+    from app.stores.redis_bell import RedisBell
+
+    return RedisBell(settings.redis_url.get_secret_value())
 
 
 def now() -> datetime:

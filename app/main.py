@@ -92,6 +92,11 @@ def create_app(
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     _handle_errors(app)
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -102,7 +107,6 @@ def create_app(
         )
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
-    return app
 
 
 def _set_limits(app: FastAPI, *, per_minute: int) -> None:

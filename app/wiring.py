@@ -15,6 +15,7 @@ from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcem
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
 from app.services.admission import Admission
+from app.services.audit import Audit
 from app.services.auth import Authenticator
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
@@ -114,6 +115,8 @@ async def open_services(
         if not at_rest:
             if settings.ingest_workers:
                 _start(stack, services.ingestion.work())
+                if engines.bell is not None:
+                    _start(stack, engines.bell.listen(services.ingestion.wake))
             _start(stack, access.windows.keep())
             if access.key_set is not None:
                 _start(stack, access.key_set.keep_fresh())
@@ -166,14 +169,13 @@ def _build(
             retrieval=retrieval,
             metrics=metrics,
         ),
-        ingestion=Ingestion(
+        ingestion=_build_ingestion(
+            engines,
+            settings=settings,
             documents=documents,
             indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
             audit=enforcement.audit,
-            default_label=settings.document_default_label,
             metrics=metrics,
-            clock=now,
-            at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
             shared=shared,
         ),
         retrieval=retrieval,
@@ -187,6 +189,29 @@ def _build(
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_ingestion(
+    engines: Engines,
+    *,
+    settings: Settings,
+    documents: DocumentStore,
+    indexer: Indexer,
+    audit: Audit,
+    metrics: Metrics,
+    shared: bool,
+) -> Ingestion:
+    return Ingestion(
+        documents=documents,
+        indexer=indexer,
+        audit=audit,
+        default_label=settings.document_default_label,
+        metrics=metrics,
+        clock=now,
+        at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
+        shared=shared,
+        announce=engines.bell.ring if engines.bell else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,8 +70,12 @@ class Ingestion:
         clock: Clock,
         at_once: int,
         shared: bool,
+        announce: Callable[[], None] | None = None,
     ) -> None:
-        """`at_once` is how many jobs are worked off at the same time; `shared`, whether others leave jobs here too."""
+        """`at_once` is how many jobs are worked off at the same time; `shared`, whether others leave jobs here too.
+
+        `announce` tells other processes that there are some; those that do not hear it look by themselves.
+        """
         self._documents = documents
         self._indexer = indexer
         self._audit = audit
@@ -80,6 +84,7 @@ class Ingestion:
         self._clock = clock
         self._at_once = at_once
         self._idle_seconds = SHARED_POLL_SECONDS if shared else IDLE_POLL_SECONDS
+        self._announce = announce
         self._wake = asyncio.Event()
 
     async def accept(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
@@ -92,7 +97,7 @@ class Ingestion:
         versions = await self._documents.add(documents)
         for version in versions:
             self._audit.record_upload(version, caller=caller)
-        self._wake.set()
+        self._call()
         return versions
 
     async def current(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
@@ -122,7 +127,7 @@ class Ingestion:
     async def remove(self, key: DocumentKey, *, caller: Caller) -> Sequence[str] | None:
         """Hide the document at once and queue its erasure; the versions to be erased, `None` if there is none."""
         versions = await self._documents.remove(key, clearance=caller.clearance)
-        self._wake.set()
+        self._call()
         return versions
 
     async def settled(self, versions: Sequence[str], *, within: float) -> bool:
@@ -155,6 +160,12 @@ class Ingestion:
         while (job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)) is not None:
             await self._handle(job)
             self._indexer.progress.tell()
+
+    def _call(self) -> None:
+        """There is work: for this process, and for others that hear of it."""
+        self._wake.set()
+        if self._announce is not None:
+            self._announce()
 
     def wake(self) -> None:
         """Look for jobs at once: some have been queued."""

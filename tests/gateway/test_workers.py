@@ -56,7 +56,10 @@ async def until(condition: Any) -> None:
 async def test_two_workers_serve_as_one(
     tmp_path: Path, openai_upstream: ScriptedUpstream, ollama_upstream: ScriptedUpstream, canary: str
 ) -> None:
-    """What one is told the other knows at once: labels, documents, repeated requests, counts. One that dies is replaced."""
+    """What one is told the other knows at once: labels, documents, repeated requests, counts.
+
+    One that dies is replaced.
+    """
     text = f"The board decided to sell the northern plant to {canary} before the end of the year."
     ollama_upstream.script = openai_upstream.script = Answer(text=text)
     async with ServiceProcess(tmp_path, environment=settings(openai_upstream, ollama_upstream)) as service:

@@ -149,8 +149,10 @@ async def _empty_tables(url: str) -> None:
     """Take every row out of a database with our tables and start its counters anew."""
     connection = await asyncpg.connect(url)
     names = await connection.fetch(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        "SELECT tablename FROM pg_tables "
+        "WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'key_revisions')"
     )
     tables = ", ".join(f'"{row["tablename"]}"' for row in names)
     await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    await connection.execute("UPDATE key_revisions SET revision = 0")
     await connection.close()
