@@ -128,7 +128,8 @@ async def test_nothing_acknowledged_is_lost_while_servers_and_workers_are_killed
                 async with asyncio.timeout(300):
                     while lost := await find_losses(service, url, ledger):  # noqa: ASYNC110  (other processes)
                         await asyncio.sleep(1)
-    print(dict(ledger.outcomes), len(ledger.documents), sum(map(len, ledger.turns.values())))
+    turns = sum(map(len, ledger.turns.values()))
+    print(f"{len(ledger.documents)} documents and {turns} turns acknowledged; {dict(ledger.outcomes)}")  # noqa: T201
     assert lost == []
     assert set(ledger.outcomes) <= EXPECTED, ledger.outcomes
     assert ledger.without_wait == 0
