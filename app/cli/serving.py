@@ -47,13 +47,13 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, leads: b
     from app.main import create_app  # noqa: PLC0415
 
     app = create_app(settings, role=ALONE if listener is None else ProcessRole(owns=False, leads=leads))
-    server = Server(app, _configure(app, settings))
+    server = Server(app, configure(app, settings))
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained
         server.run(sockets=None if listener is None else [listener])
     return 0 if server.started else 1
 
 
-def _configure(app: Any, settings: Settings) -> uvicorn.Config:
+def configure(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=settings.host,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import socket
 from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -47,10 +48,21 @@ async def proxy(directory: Path, *, ports: list[int]) -> AsyncIterator[str]:
         NGINX, "-c", str(path), "-p", str(directory), "-e", str(directory / "nginx.log")
     )
     try:
+        async with asyncio.timeout(START_SECONDS):
+            while not accepts(port):  # noqa: ASYNC110  (another process)
+                await asyncio.sleep(0.05)
         yield f"http://{HOST}:{port}"
     finally:
         process.terminate()
         await process.wait()
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def ask(url: str, outcomes: Counter[Any], stop: asyncio.Event) -> None:
