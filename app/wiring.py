@@ -15,7 +15,6 @@ from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcem
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
 from app.services.admission import Admission
-from app.services.audit import Audit
 from app.services.auth import Authenticator
 from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
@@ -113,18 +112,25 @@ async def open_services(
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
         if not at_rest:
-            if settings.ingest_workers:
-                _start(stack, services.ingestion.work())
-                if engines.bell is not None:
-                    _start(stack, engines.bell.listen(services.ingestion.wake))
-            _start(stack, access.windows.keep())
-            if access.key_set is not None:
-                _start(stack, access.key_set.keep_fresh())
-            if role.leads:
-                _start(stack, _examine(services))
+            _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
         yield services
+
+
+def _start_work(
+    stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
+) -> None:
+    """What goes on beside the requests."""
+    if services.settings.ingest_workers:
+        _start(stack, services.ingestion.work())
+        if engines.bell is not None:
+            _start(stack, engines.bell.listen(services.ingestion.wake))
+    _start(stack, access.windows.keep())
+    if access.key_set is not None:
+        _start(stack, access.key_set.keep_fresh())
+    if role.leads:
+        _start(stack, _examine(services))
 
 
 async def _examine(services: Services) -> None:
@@ -170,13 +176,7 @@ def _build(
             metrics=metrics,
         ),
         ingestion=_build_ingestion(
-            engines,
-            settings=settings,
-            documents=documents,
-            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
-            audit=enforcement.audit,
-            metrics=metrics,
-            shared=shared,
+            settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
         ),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
@@ -193,19 +193,18 @@ def _build(
 
 
 def _build_ingestion(
-    engines: Engines,
-    *,
     settings: Settings,
+    *,
+    engines: Engines,
+    enforcement: Enforcement,
     documents: DocumentStore,
-    indexer: Indexer,
-    audit: Audit,
     metrics: Metrics,
     shared: bool,
 ) -> Ingestion:
     return Ingestion(
         documents=documents,
-        indexer=indexer,
-        audit=audit,
+        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        audit=enforcement.audit,
         default_label=settings.document_default_label,
         metrics=metrics,
         clock=now,

@@ -24,6 +24,7 @@ from app.stores.sql import schema, sqlite
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 CONNECTIONS = 8
+REFUSED = "The server that DATABASE_URL names refuses this user, password or database."
 URL_FORMS = (
     "DATABASE_URL must be of the form sqlite+aiosqlite:///FILE or postgresql://USER:PASSWORD@HOST:5432/DATABASE."
 )
@@ -60,7 +61,7 @@ class Database:
         engine = _create_engine(url, busy_seconds=busy_seconds)
         database = cls(engine)
         try:
-            with translated(), _refusal_in_words(engine.dialect.name):
+            with translated():
                 await database._prepare(migrate=migrate)
         except BaseException:
             await engine.dispose()
@@ -78,11 +79,21 @@ class Database:
             sqlite.configure(self._engine)
             await sqlite.turn_on_log(self._engine)
             await self.forget()
+        else:
+            await self._knock()
         if not await self.is_current() and migrate:
             async with self._writer.begin() as connection:
                 if not self._is_sqlite:
                     await connection.run_sync(_postgres().wait_for_turn)
                 await connection.run_sync(schema.upgrade)
+
+    async def _knock(self) -> None:
+        """At a start a server that does not let us in is the operator's mistake, not trouble that will pass."""
+        try:
+            async with self._engine.connect():
+                pass
+        except PermissionError:
+            raise ConfigurationError(REFUSED) from None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -140,19 +151,6 @@ def _options(target: URL, *, busy_seconds: float) -> dict[str, Any]:
     postgres.check(target)
     # A connection that a restart of the server has cut is found out and made anew before it is used.
     return {"connect_args": {"async_creator_fn": postgres.connector(target)}, "pool_pre_ping": True}
-
-
-@contextmanager
-def _refusal_in_words(dialect: str) -> Iterator[None]:
-    """At a start a server that does not let us in is the operator's mistake, not trouble that will pass."""
-    try:
-        yield
-    except PermissionError:
-        if dialect == "sqlite":
-            raise
-        raise ConfigurationError(
-            "The server that DATABASE_URL names refuses this user, password or database."
-        ) from None
 
 
 def _postgres() -> Any:
