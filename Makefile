@@ -16,7 +16,7 @@ CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-all servers clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
+.PHONY: help install run test test-all servers nginx clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -86,7 +86,15 @@ $(PEERS)/portkey/node_modules/.installed: $(PEERS)/portkey/package-lock.json
 servers:
 	@command -v redis-server >/dev/null || sh scripts/install_debian_package.sh redis-server "a real Redis to test against" \
 		|| echo "Skipping the tests that need redis-server"
-	@command -v chromium >/dev/null || sh scripts/install_debian_package.sh chromium "a real browser for the page" || echo "Skipping the tests of the page"
+	@command -v chromium >/dev/null || sh scripts/install_debian_package.sh chromium "a real browser for the page" \
+		|| echo "Skipping the tests of the page"
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+		|| sh scripts/install_debian_package.sh postgresql "a real PostgreSQL to test against" \
+		|| echo "Skipping the tests that need PostgreSQL"
+
+nginx:
+	@command -v nginx >/dev/null || sh scripts/install_debian_package.sh nginx-light "a proxy to restart processes behind" \
+		|| echo "Skipping the test that needs nginx"
 
 lint: $(VENV)/.dev $(VENV)/.weights ## Run the static checks side by side
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
@@ -110,7 +118,7 @@ check-security: $(VENV)/.dev
 test: lint install servers ## Run the checks and the tests, with coverage
 	@PYTHONHASHSEED=0 $(PY) -m pytest -m "not slow and not clients" --cov --cov-fail-under=80 $(ARGS)
 
-test-all: lint install servers clients ## The same with the slow tests: soaks, crash matrices, servers, clients
+test-all: lint install servers nginx clients ## The same with the slow tests: soaks, crash matrices, servers, clients
 	@PYTHONHASHSEED=0 $(PY) -m pytest --cov --cov-fail-under=80 $(ARGS)
 
 # Upkeep

@@ -48,7 +48,7 @@ def build_access(settings: Settings, *, engines: Engines) -> Access:
 
 def _open_windows(settings: Settings) -> WindowStore:
     """Shared where there is Redis; without it each worker counts its share."""
-    here = MemoryWindows(monotonic=time.monotonic)
+    here = MemoryWindows(monotonic=time.monotonic, workers=settings.workers)
     if settings.redis_url is None:
         return here
     from app.stores.redis_windows import RedisWindows

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     data_dir: Path = Path("data")
+    workers: int = Field(default=1, ge=1, le=64)
+    ingest_workers: int = Field(default=3, ge=0, le=64)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: CommaSeparated = ()
     rate_limit_per_minute: int = Field(default=60, ge=0)
@@ -116,7 +118,7 @@ class Settings(BaseSettings):
     session_retention_days: int = Field(default=0, ge=0, le=36_500)
 
     # Stores
-    database_url: str | None = None
+    database_url: SecretStr | None = None
     vector_store: Literal["chroma", "memory"] = "chroma"
     chroma_path: Path = Path("chroma_db")
     chroma_url: str | None = None
@@ -193,15 +195,22 @@ class Settings(BaseSettings):
 
     @cached_property
     def database(self) -> str:
-        """The SQLAlchemy URL of the record: `DATABASE_URL`, or SQLite in the data directory."""
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'sluice.db'}"
+        """The URL of the record, which may hold a password: `DATABASE_URL`, or SQLite in the data directory."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_dir / 'sluice.db'}"
+
+    @cached_property
+    def shared_database(self) -> bool:
+        """Whether the record is on a server, where other machines may use it too."""
+        return not self.database.startswith("sqlite")
 
     @cached_property
     def stores(self) -> dict[str, str]:
         """The URLs of the stores that are servers, and of the key set, by the name of their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": self.database,
             "CHROMA_URL": self.chroma_url,
             "REDIS_URL": redis_url,
             "JWT_JWKS_URL": self.jwt_jwks_url,

@@ -9,7 +9,8 @@ import shutil
 import tempfile
 import time
 import uuid
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,12 +25,31 @@ from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
+from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.engine import Database
+from app.stores.sql.secrets import shared_secret
 from app.stores.sql.sessions import SqlSessionStore
 from app.utils.locks import locked
 
+CHROMA_SECONDS = 30.0
+
 if TYPE_CHECKING:
     from app.stores.chroma import ChromaVectorIndex
+    from app.stores.redis_bell import RedisBell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRole:
+    """What this process is among those over one data directory.
+
+    `owns` says that it holds the directory and what lies in it, `leads` that it does what one of them has to do.
+    """
+
+    owns: bool = True
+    leads: bool = True
+
+
+ALONE = ProcessRole()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,24 +63,30 @@ class Engines:
     embedder: EmbeddingModel
     cache: CacheStore
     sandbox: Sandbox
+    bell: RedisBell | None
     secret: bytes
 
 
-async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
+async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExitStack) -> Engines:
     """Open every engine; `stack` closes them. Raises `ConfigurationError` for settings that cannot work."""
-    _lock_data_dir(settings, stack=stack)
-    secret = _prepare_data_dir(settings)
-    chroma = _start_chroma(settings, stack=stack)  # first of all: it takes a second or two to answer
+    chroma = None
+    if role.owns:
+        stack.enter_context(owned_data_dir(settings))
+        chroma = start_chroma(settings, stack=stack)  # first of all: it takes a second or two to answer
+    tempfile.tempdir = str(temporary_folder(settings))
     egress = _open_egress(settings)
     stack.push_async_callback(egress.close)
-    for setting, url in settings.stores.items():
-        await egress.refuse_foreign(url, setting=setting)
+    await _refuse_foreign_stores(settings, egress=egress)
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
-    index, embedder = await asyncio.gather(_open_index(settings, chroma=chroma), open_embedder(settings, egress=egress))
+    secret = await _agree_on_secret(settings, database)
+    index, embedder = await asyncio.gather(
+        _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
+    )
     cache = _open_cache(settings)
     sandbox = Sandbox()
-    for engine in (index, embedder, cache, sandbox):
+    bell = _open_bell(settings)
+    for engine in (index, embedder, cache, sandbox, *((bell,) if bell else ())):
         stack.push_async_callback(engine.close)
     return Engines(
         egress=egress,
@@ -70,27 +96,80 @@ async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
         embedder=embedder,
         cache=cache,
         sandbox=sandbox,
+        bell=bell,
         secret=secret,
     )
 
 
-def _lock_data_dir(settings: Settings, *, stack: AsyncExitStack) -> None:
+async def prepare_database(settings: Settings) -> None:
+    """Bring the schema up to date before several processes work on it, and free what an earlier start left leased.
+
+    On a server other machines may be at work on those jobs: there a lease that nobody renews runs out.
+    """
+    async with _database(settings, migrate=True) as database:
+        if not settings.shared_database:
+            await SqlDocumentStore(database, clock=now, new_id=new_id).release_leases()
+
+
+async def is_up_to_date(settings: Settings) -> bool:
+    """Whether the schema is the one that this code works on."""
+    async with _database(settings, migrate=False) as database:
+        return await database.is_current()
+
+
+@asynccontextmanager
+async def _database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
+    async with AsyncExitStack() as stack:
+        egress = _open_egress(settings)
+        stack.push_async_callback(egress.close)
+        await _refuse_foreign_stores(settings, egress=egress)
+        database = await Database.open(settings.database, migrate=migrate)
+        stack.push_async_callback(database.close)
+        yield database
+
+
+async def _refuse_foreign_stores(settings: Settings, *, egress: Egress) -> None:
+    for setting, url in settings.stores.items():
+        await egress.refuse_foreign(url, setting=setting)
+
+
+@contextmanager
+def owned_data_dir(settings: Settings) -> Iterator[int]:
+    """Hold the data directory, with an empty place for temporary files; the lock's descriptor, for children to share.
+
+    Raises `ConfigurationError` if another process holds it.
+    """
     settings.data_dir.mkdir(parents=True, mode=0o700, exist_ok=True)
-    try:
-        stack.enter_context(locked(settings.data_dir))
-    except BlockingIOError:
-        raise ConfigurationError(
-            f"DATA_DIR={settings.data_dir} is in use by another process of Sluice. Stop it first."
-        ) from None
+    with ExitStack() as lock:
+        try:
+            descriptor = lock.enter_context(locked(settings.data_dir))
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"DATA_DIR={settings.data_dir} is in use by another process of Sluice. Stop it first."
+            ) from None
+        temporary = temporary_folder(settings)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True, mode=0o700)
+        yield descriptor
 
 
-def _prepare_data_dir(settings: Settings) -> bytes:
-    """Make the data directory with an empty place for temporary files; return the secret that keys cache digests."""
-    temporary = settings.data_dir / "tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True, mode=0o700)
-    tempfile.tempdir = str(temporary)
-    return _read_secret(settings.data_dir / "secret.key")
+def temporary_folder(settings: Settings) -> Path:
+    """Where files lie that are gone at the next start."""
+    return settings.data_dir / "tmp"
+
+
+def metrics_folder(settings: Settings) -> Path:
+    """Where processes of one data directory count together."""
+    return temporary_folder(settings) / "metrics"
+
+
+async def _agree_on_secret(settings: Settings, database: Database) -> bytes:
+    """The secret that keys digests: on a shared database the one that the first process over it brought along.
+
+    Machines with different secrets would not know each other's answers again.
+    """
+    own = _read_secret(settings.data_dir / "secret.key")
+    return await shared_secret(database, offered=own) if settings.shared_database else own
 
 
 def _read_secret(path: Path) -> bytes:
@@ -117,7 +196,8 @@ def _open_egress(settings: Settings) -> Egress:
     )
 
 
-def _start_chroma(settings: Settings, *, stack: AsyncExitStack) -> ChromaServer | None:
+def start_chroma(settings: Settings, *, stack: ExitStack | AsyncExitStack) -> ChromaServer | None:
+    """A Chroma server of our own, unless the settings name one or none is needed; `stack` closes it."""
     if settings.vector_store != "chroma" or settings.chroma_url is not None:
         return None
     server = ChromaServer.start(settings.chroma_path)
@@ -125,13 +205,14 @@ def _start_chroma(settings: Settings, *, stack: AsyncExitStack) -> ChromaServer 
     return server
 
 
-async def _open_index(settings: Settings, *, chroma: ChromaServer | None) -> VectorIndex:
+async def _open_index(settings: Settings, *, chroma: ChromaServer | None, role: ProcessRole) -> VectorIndex:
     if settings.vector_store == "memory":
         return MemoryVectorIndex()
     engine = await asyncio.to_thread(_import_chroma)
     if chroma is not None:
         return await engine.attach(chroma)
-    return await engine.connect(settings.chroma_url or "")
+    # Beside several processes it is started along with them, and takes a second or two to answer.
+    return await engine.connect(settings.chroma_url or "", within=0.0 if role.owns else CHROMA_SECONDS)
 
 
 def _import_chroma() -> type[ChromaVectorIndex]:
@@ -148,6 +229,15 @@ def _open_cache(settings: Settings) -> CacheStore:
     from app.stores.redis_cache import RedisCache
 
     return RedisCache(url=settings.redis_url.get_secret_value(), fallback=memory, monotonic=time.monotonic)
+
+
+def _open_bell(settings: Settings) -> RedisBell | None:
+    """What wakes the workers of other processes; without one they look for themselves."""
+    if settings.redis_url is None:
+        return None
+    from app.stores.redis_bell import RedisBell
+
+    return RedisBell(settings.redis_url.get_secret_value())
 
 
 def now() -> datetime:

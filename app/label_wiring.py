@@ -40,16 +40,17 @@ class Enforcement:
 
 @asynccontextmanager
 async def open_enforcement(
-    settings: Settings, *, echo_store: EchoStore, secret: bytes, clock: Clock
+    settings: Settings, *, echo_store: EchoStore, secret: bytes, clock: Clock, shared: bool
 ) -> AsyncIterator[Enforcement]:
     """Read the policy and what was said so far, and keep both fresh until the end.
+
+    `shared` says that other processes write to the store of what was said: each must know the others' answers at once.
 
     Raises `ConfigurationError` for a policy file that cannot be read.
     """
     policies = PolicyFile(settings.policy_file)
     trail = AuditFiles(settings.data_dir / AUDIT_FOLDER, clock=clock)
-    # A database server is there to be shared by several processes, which must know each other's answers at once.
-    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=settings.database_url is not None)
+    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=shared)
     labeller = Labeller(policies=policies, echoes=echoes, uninspected=settings.uninspected_label)
     redactor = Redactor(
         labeller=labeller,

@@ -18,6 +18,7 @@ from starlette.routing import Match, Mount
 from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
+from app.engine_wiring import ALONE, ProcessRole
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import chat, decisions, documents, keys, operations, pages, search, sessions
@@ -53,7 +54,9 @@ class MethodNotAllowedError(InvalidRequestError):
     message = "This path does not take this method; see /docs."
 
 
-def create_app(settings: Settings | None = None, *, services: Services | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, services: Services | None = None, role: ProcessRole = ALONE
+) -> FastAPI:
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
     The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) CORS, if origins are set.
@@ -68,9 +71,10 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
             app.state.services = services
             yield
             return
-        async with open_services(settings) as opened:
+        async with open_services(settings, role=role) as opened:
             app.state.services = opened
-            print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
+            if role.leads:
+                print(describe_start(opened), flush=True)  # noqa: T201  (what an operator reads first)
             yield
 
     app = DescribedAPI(
@@ -88,6 +92,11 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     _handle_errors(app)
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -98,7 +107,6 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         )
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
-    return app
 
 
 def _set_limits(app: FastAPI, *, per_minute: int) -> None:

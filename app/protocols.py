@@ -591,6 +591,18 @@ class Standing:
     document: DocumentKey | None = None
 
 
+class ReplayStore(Protocol):
+    """Remembers small values under keys for a while: by which a repeated request is known."""
+
+    async def get(self, key: str) -> bytes | None:
+        """What was set first under the key and has not run out."""
+        ...
+
+    async def set(self, key: str, value: bytes, *, ttl: int) -> None:
+        """Remember the value for `ttl` seconds, unless the key has one."""
+        ...
+
+
 class EchoStore(Protocol):
     """Fingerprints of answers and document versions above `public`. What a method has returned from is durable."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
 from app.config import Settings
-from app.engine_wiring import Engines, new_id, now, open_engines
+from app.engine_wiring import ALONE, Engines, ProcessRole, metrics_folder, new_id, now, open_engines
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -36,6 +36,7 @@ from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
+from app.stores.sql.replays import SqlReplayStore
 from app.utils.monitoring import Metrics
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ REFRESH_SECONDS = 15.0
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
 CANCEL_AGAIN_SECONDS = 5.0
+# For commands that work off the queue where the service is told not to.
+DEFAULT_JOBS_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,36 +81,63 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, at_rest: bool = False) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, at_rest: bool = False, role: ProcessRole = ALONE
+) -> AsyncIterator[Services]:
     """Open the engines, build the services, start the background work; close all in reverse order on leaving.
 
     Services at rest do no background work: they are for commands that do one thing and end. Raises
     `ConfigurationError` for settings that cannot work, also for a data directory that another process uses.
     """
     async with AsyncExitStack() as stack:
-        engines = await open_engines(settings, stack=stack)
-        metrics = Metrics(version=VERSION)
+        shared = settings.shared_database or not role.owns
+        engines = await open_engines(settings, role=role, stack=stack)
+        metrics = Metrics(version=VERSION, shared=None if role.owns else metrics_folder(settings))
         models = build_models(settings, egress=engines.egress, metrics=metrics)
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
-            open_enforcement(settings, echo_store=SqlEchoStore(engines.database), secret=engines.secret, clock=now)
+            open_enforcement(
+                settings,
+                echo_store=SqlEchoStore(engines.database),
+                secret=engines.secret,
+                clock=now,
+                shared=shared,
+            )
         )
         access = build_access(settings, engines=engines)
         stack.push_async_callback(access.windows.close)
         services = _build(
-            settings, engines=engines, models=models, enforcement=enforcement, access=access, metrics=metrics
+            settings,
+            engines=engines,
+            models=models,
+            enforcement=enforcement,
+            access=access,
+            metrics=metrics,
+            shared=shared,
         )
-        await services.documents.release_leases()
+        if not shared:  # else others may be at work on what is leased
+            await services.documents.release_leases()
         if not at_rest:
-            _start(stack, services.ingestion.work())
-            _start(stack, access.windows.keep())
-            if access.key_set is not None:
-                _start(stack, access.key_set.keep_fresh())
-            _start(stack, services.session_upkeep.work())
-            _start(stack, _examine(services))
+            _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
         yield services
+
+
+def _start_work(
+    stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
+) -> None:
+    """What goes on beside the requests."""
+    if services.settings.ingest_workers:
+        _start(stack, services.ingestion.work())
+        if engines.bell is not None:
+            _start(stack, engines.bell.listen(services.ingestion.wake))
+    _start(stack, access.windows.keep())
+    if access.key_set is not None:
+        _start(stack, access.key_set.keep_fresh())
+    _start(stack, services.session_upkeep.work())
+    if role.leads:
+        _start(stack, _examine(services))
 
 
 async def _examine(services: Services) -> None:
@@ -124,8 +154,9 @@ def _build(
     enforcement: Enforcement,
     access: Access,
     metrics: Metrics,
+    shared: bool,
 ) -> Services:
-    """Plain constructor calls, from the bottom up."""
+    """Plain constructor calls, from the bottom up. `shared` says that other processes use the same record."""
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
     recorder = Recorder(metrics=metrics, audit=enforcement.audit, decisions=Decisions(), clock=now)
     retrieval = _build_retrieval(engines, documents=documents)
@@ -149,7 +180,7 @@ def _build(
         admission=access.admission,
         gateway=gateway,
         ingestion=_build_ingestion(
-            settings, engines=engines, documents=documents, enforcement=enforcement, metrics=metrics
+            settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
         ),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=enforcement.labeller, metrics=metrics),
@@ -161,7 +192,7 @@ def _build(
         sessions=SessionAccess(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
         session_upkeep=_build_session_upkeep(settings, engines=engines, gateway=gateway, chores=chores),
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
-        replays=Replays(store=engines.cache, secret=engines.secret),
+        replays=Replays(store=SqlReplayStore(engines.database, clock=now), secret=engines.secret),
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
@@ -179,7 +210,13 @@ def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval
 
 
 def _build_ingestion(
-    settings: Settings, *, engines: Engines, documents: DocumentStore, enforcement: Enforcement, metrics: Metrics
+    settings: Settings,
+    *,
+    engines: Engines,
+    enforcement: Enforcement,
+    documents: DocumentStore,
+    metrics: Metrics,
+    shared: bool,
 ) -> Ingestion:
     return Ingestion(
         documents=documents,
@@ -188,6 +225,9 @@ def _build_ingestion(
         default_label=settings.document_default_label,
         metrics=metrics,
         clock=now,
+        at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
+        shared=shared,
+        announce=engines.bell.ring if engines.bell else None,
     )
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.canaries import invent_word
 from tests.support.dialects import AnthropicDialect, OllamaDialect, OpenAIDialect
+from tests.support.postgres import PROGRAMS, PostgresServer, postgres_server
 from tests.support.redis import EXECUTABLE, RedisServer
 from tests.support.upstream import ScriptedUpstream
 
@@ -39,6 +40,15 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
     if EXECUTABLE is None:
         pytest.skip("redis-server is not installed")
     async with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL for all tests together; each makes its own database in it or empties one."""
+    if PROGRAMS is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres_server() as server:
         yield server
 
 

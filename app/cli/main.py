@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Sequence
 
-import uvicorn
 from pydantic import ValidationError
 
-from app.cli import audit, documents, keys, policy, upkeep
-from app.config import Settings
+from app.cli import audit, documents, keys, policy, serve, upkeep, workers
 from app.errors import ConfigurationError
 
 DESCRIPTION = "Sluice: one gateway in front of cloud and local models. Settings come from the environment and .env."
-# Compose and Kubernetes wait 30 seconds before they kill; the rest is for closing the stores.
-DRAIN_SECONDS = 25
-LARGEST_FRAME = 4 * 1024 * 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,39 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve the API", description="Serve the API until interrupted.")
-    serve.add_argument("--host", help="the address to listen on (HOST)")
-    serve.add_argument("--port", type=int, help="the port to listen on; 0 takes a free one (PORT)")
-    serve.set_defaults(command=_serve)
+    serve.add_to(commands)
+    workers.add_to(commands)
     audit.add_to(commands)
     policy.add_to(commands)
     documents.add_to(commands)
     keys.add_to(commands)
     upkeep.add_to(commands)
     return parser
-
-
-def _serve(options: argparse.Namespace) -> int:
-    given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
-    settings = Settings(**given)
-    if settings.debug:
-        uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True, log_config=None)
-        return 0
-    from app.main import create_app  # noqa: PLC0415  (`--help` need not wait for the whole service to be imported)
-
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            ws_max_size=LARGEST_FRAME,
-            proxy_headers=False,  # whoever sits in front is the address that is counted: a header can say anything
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-    )
-    with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained
-        server.run()
-    return 0 if server.started else 1

@@ -53,10 +53,11 @@ async def health(services: ServicesDep) -> Response:
     response_model=ReadyReply,
     responses={503: {"model": ReadyReply, "description": "Requests cannot be answered."}},
 )
-async def ready(services: ServicesDep) -> Response:
-    """200 while requests can be answered, 503 while they cannot."""
+async def ready(request: Request, services: ServicesDep) -> Response:
+    """200 while requests can be answered, 503 while they cannot, and as soon as this process is told to stop."""
     checks = await _own_checks(services)
-    able = checks["database"]["status"] == "ok" and checks["vector_store"]["status"] == "ok"
+    able = not getattr(request.app.state, "stopping", False)
+    able = able and checks["database"]["status"] == "ok" and checks["vector_store"]["status"] == "ok"
     return json_response({"ready": able}, status=200 if able else 503)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,10 +30,10 @@ from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
-# While one document is embedded others are read and written, and a removal need not wait for a book.
-JOBS_AT_ONCE = 3
 RETRY_SECONDS = (1, 5, 30, 120, 600)
+# How often to look whether a retry has come due, and where other processes leave jobs too.
 IDLE_POLL_SECONDS = 5.0
+SHARED_POLL_SECONDS = 1.0
 # How often a watcher looks by itself: another process may be at work. It says so after a while without news.
 POLL_SECONDS = 1.0
 NEWS_SECONDS = 15.0
@@ -67,13 +68,23 @@ class Ingestion:
         default_label: Label,
         metrics: Metrics,
         clock: Clock,
+        at_once: int,
+        shared: bool,
+        announce: Callable[[], None] | None = None,
     ) -> None:
+        """`at_once` is how many jobs are worked off at the same time; `shared`, whether others leave jobs here too.
+
+        `announce` tells other processes that there are some; those that do not hear it look by themselves.
+        """
         self._documents = documents
         self._indexer = indexer
         self._audit = audit
         self._default_label = default_label
         self._metrics = metrics
         self._clock = clock
+        self._at_once = at_once
+        self._idle_seconds = SHARED_POLL_SECONDS if shared else IDLE_POLL_SECONDS
+        self._announce = announce
         self._wake = asyncio.Event()
 
     async def accept(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
@@ -86,7 +97,7 @@ class Ingestion:
         versions = await self._documents.add(documents)
         for version in versions:
             self._audit.record_upload(version, caller=caller)
-        self._wake.set()
+        self._call()
         return versions
 
     async def current(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
@@ -116,7 +127,7 @@ class Ingestion:
     async def remove(self, key: DocumentKey, *, caller: Caller) -> Sequence[str] | None:
         """Hide the document at once and queue its erasure; the versions to be erased, `None` if there is none."""
         versions = await self._documents.remove(key, clearance=caller.clearance)
-        self._wake.set()
+        self._call()
         return versions
 
     async def settled(self, versions: Sequence[str], *, within: float) -> bool:
@@ -143,12 +154,18 @@ class Ingestion:
 
     async def work_off(self) -> None:
         """Work off jobs, some at once, until none is due."""
-        await asyncio.gather(*(self._work_off() for _ in range(JOBS_AT_ONCE)))
+        await asyncio.gather(*(self._work_off() for _ in range(self._at_once)))
 
     async def _work_off(self) -> None:
         while (job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)) is not None:
             await self._handle(job)
             self._indexer.progress.tell()
+
+    def _call(self) -> None:
+        """There is work: for this process, and for others that hear of it."""
+        self._wake.set()
+        if self._announce is not None:
+            self._announce()
 
     def wake(self) -> None:
         """Look for jobs at once: some have been queued."""
@@ -157,7 +174,7 @@ class Ingestion:
     async def _rest(self) -> None:
         """Until there is news, or for a while: a retry may have come due, or another process may have left a job."""
         try:
-            async with asyncio.timeout(IDLE_POLL_SECONDS):
+            async with asyncio.timeout(self._idle_seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -176,9 +193,17 @@ class Ingestion:
             await self._fail(job, code="not_cleared", message=NOT_CLEARED)
         except SluiceError as error:
             await self._try_later(job, code=error.code)
+        except asyncio.CancelledError:
+            await self._hand_over(job)
+            raise
         except Exception as error:  # noqa: BLE001  # the edge of a background job: the next one must run
             logger.error("job failed", extra={"error_type": type(error).__name__, "version": job.version.id})
             await self._try_later(job, code="internal")
+
+    async def _hand_over(self, job: Job) -> None:
+        """This process stops: let another one, or the next start, go on with the job at once."""
+        with suppress(SluiceError):
+            await self._documents.retry_job(job, due=self._clock())
 
     async def _try_later(self, job: Job, *, code: str) -> None:
         """Put the job off, longer each time; an index job that has used up its tries fails its document."""

@@ -11,20 +11,20 @@ import orjson
 
 from app.errors import ConflictError
 from app.models import Caller
-from app.protocols import CacheStore
+from app.protocols import ReplayStore
 from app.services.ingestion import Upload
 
 KEPT_SECONDS = 24 * 60 * 60
 
 
 class Replays:
-    """Remembers keyed digests of requests by their idempotency key, for a day, as far as the cache has room for them.
+    """Remembers keyed digests of requests by their idempotency key, for a day.
 
     A request whose key has been forgotten is carried out again, which changes nothing either while its documents are
     as it left them.
     """
 
-    def __init__(self, *, store: CacheStore, secret: bytes) -> None:
+    def __init__(self, *, store: ReplayStore, secret: bytes) -> None:
         self._store = store
         self._secret = secret
 

@@ -78,9 +78,12 @@ class ChromaVectorIndex:
         return await asyncio.to_thread(_await_server, server)
 
     @classmethod
-    async def connect(cls, url: str) -> ChromaVectorIndex:
-        """Use the Chroma server at `http[s]://host[:port]`; raises `VectorStoreUnavailableError` if it is away."""
-        return await asyncio.to_thread(_connect, url)
+    async def connect(cls, url: str, *, within: float = 0.0) -> ChromaVectorIndex:
+        """Use the Chroma server at `http[s]://host[:port]`.
+
+        Raises `VectorStoreUnavailableError` if it does not answer within so many seconds.
+        """
+        return await asyncio.to_thread(_await_answer, url, until=time.monotonic() + within)
 
     async def upsert(self, space: str, *, ids: Sequence[str], vectors: Vectors) -> None:
         await self._run(self._writer, lambda: self._upsert(space, ids=list(ids), vectors=vectors))
@@ -246,12 +249,16 @@ def _nearest_within(collection: Collection, ids: list[str], *, vector: Vectors, 
 
 
 def _await_server(server: ChromaServer) -> ChromaVectorIndex:
-    until = time.monotonic() + START_SECONDS
+    return _await_answer(server.url, until=time.monotonic() + START_SECONDS, server=server)
+
+
+def _await_answer(url: str, *, until: float, server: ChromaServer | None = None) -> ChromaVectorIndex:
+    """Try until then; no longer if it is a server of our own that has ended."""
     while True:
         try:
-            return _connect(server.url)
+            return _connect(url)
         except VectorStoreUnavailableError:
-            if not server.running or time.monotonic() > until:
+            if (server is not None and not server.running) or time.monotonic() >= until:
                 raise
             time.sleep(START_POLL_SECONDS)
 

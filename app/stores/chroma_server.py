@@ -8,10 +8,8 @@ Run as a program, this module becomes the server: `python -m app.stores.chroma_s
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from typing import Final
 
 from app.errors import ConfigurationError
 from app.utils.locks import locked
+from app.utils.processes import die_with
 
 HOST: Final = "127.0.0.1"
 LOCK_FILE: Final = ".server.lock"
@@ -30,8 +29,6 @@ LOCK_FILE: Final = ".server.lock"
 LOCK_SECONDS: Final = 10.0
 LOCK_POLL_SECONDS: Final = 0.02
 END_SECONDS: Final = 10.0
-# From linux/prctl.h.
-PR_SET_PDEATHSIG: Final = 1
 PROGRAM: Final = "from chromadb.cli.cli import app; app()"
 
 
@@ -41,10 +38,17 @@ class ChromaServer:
     def __init__(self, folder: Path, *, lock: ExitStack) -> None:
         """`lock` holds the folder and is closed at the end."""
         self._lock = lock
-        port = _free_port()
-        self.url = f"http://{HOST}:{port}"
-        self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
-            (sys.executable, "-m", __name__, str(folder.resolve()), str(port), str(os.getpid())),
+        self._folder = folder
+        self._port = _free_port()
+        self._process = self._launch()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._port}"
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
+            (sys.executable, "-m", __name__, str(self._folder.resolve()), str(self._port), str(os.getpid())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -71,6 +75,13 @@ class ChromaServer:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def revive(self) -> bool:
+        """Start it again at the same address if it has ended; whether that was so."""
+        if self.running:
+            return False
+        self._process = self._launch()
+        return True
+
     def close(self) -> None:
         """End it; what it has acknowledged is on the disk."""
         self._process.terminate()
@@ -84,18 +95,10 @@ class ChromaServer:
 
 def become_server(folder: Path, *, port: int, parent: int) -> None:
     """Turn this process into the server of a folder, once nobody else serves it; it dies with its parent."""
-    _die_with(parent)
+    die_with(parent)
     _lock(folder)
     arguments = ("run", "--path", str(folder), "--host", HOST, "--port", str(port))
     os.execv(sys.executable, (sys.executable, "-c", PROGRAM, *arguments))  # noqa: S606  # our own arguments, no shell
-
-
-def _die_with(parent: int) -> None:
-    """Have the system kill this process when its parent ends; elsewhere than on Linux the parent's `close` does it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 def _lock(folder: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -14,8 +16,14 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
 class Metrics:
     """Every metric of one service."""
 
-    def __init__(self, *, version: str) -> None:
+    def __init__(self, *, version: str, shared: Path | None = None) -> None:
+        """`shared` is the folder in which processes of one service count together.
+
+        Whoever started them named it in `PROMETHEUS_MULTIPROC_DIR`, which the library reads when it is imported.
+        """
         self.registry = CollectorRegistry()
+        self._shared = shared
+        self._breakers: _OpenBreakers | None = None
         self.requests = Counter(
             "sluice_requests", "Chat requests by outcome.", ("outcome", "label", "cache"), registry=self.registry
         )
@@ -42,20 +50,38 @@ class Metrics:
             ("model",),
             registry=self.registry,
         )
-        self.in_flight = Gauge("sluice_requests_in_flight", "Chat requests being answered.", registry=self.registry)
+        self.in_flight = Gauge(
+            "sluice_requests_in_flight",
+            "Chat requests being answered.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self.documents = Counter(
             "sluice_documents", "Documents by how their ingestion ended.", ("outcome",), registry=self.registry
         )
-        build = Gauge("sluice_build_info", "The version that runs.", ("version",), registry=self.registry)
+        build = Gauge(
+            "sluice_build_info",
+            "The version that runs.",
+            ("version",),
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
         build.labels(version=version).set(1)
 
     def watch_breakers(self, read_open: Callable[[], Iterable[str]]) -> None:
         """Show which breakers are open whenever the metrics are read; `read_open` gives the ids of their models."""
-        self.registry.register(_OpenBreakers(read_open))
+        self._breakers = _OpenBreakers(read_open)
+        self.registry.register(self._breakers)
 
     def render(self) -> bytes:
-        """The metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """The metrics in Prometheus' text format: those of all processes that count together."""
+        if self._shared is None:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, path=str(self._shared))  # type: ignore[no-untyped-call]
+        if self._breakers is not None:
+            together.register(self._breakers)
+        return generate_latest(together)
 
 
 class _OpenBreakers(Collector):

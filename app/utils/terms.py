@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from app.utils.scripts import ARABIC, IDEOGRAPHIC, UNSPACED
+from app.utils.stemming import WORDS_KEPT, stem
 
 # A query's terms beyond these tell little more and cost a walk over the index each.
 MOST_QUERY_TERMS: Final = 64
@@ -21,6 +23,8 @@ STEM_LENGTH: Final = 5
 
 _PREPARED: Final = re.compile(rf"(?P<ideographic>[{IDEOGRAPHIC}]+)|(?P<unspaced>[{UNSPACED}]+)|(?P<arabic>[{ARABIC}]+)")
 _SHORT_RUN: Final = re.compile(rf"[{IDEOGRAPHIC}]|[{UNSPACED}]{{1,2}}")
+
+_ACCENTS: Final = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 
 # Larkey, Ballesteros and Connell, "Light stemming for Arabic information retrieval" (2007): their stemmer light10,
 # after the usual unification of letters that are written one for the other.
@@ -70,6 +74,29 @@ def match_query(text: str) -> str:
     return " OR ".join(_phrase(term) for term in query_terms(text))
 
 
+def index_terms(text: str) -> list[str]:
+    """The words of a text as an index takes them in that has no tokenizer of its own: apart, small and stemmed."""
+    return [_indexed(term) for term in _terms_of(text)]
+
+
+def stemmed_query_terms(text: str) -> list[str]:
+    """The distinct terms of a query as such an index holds them."""
+    return list(dict.fromkeys(_indexed(term) for term in query_terms(text)))
+
+
+def is_short_run(term: str) -> bool:
+    """Whether the term is too short for a gram, and stands for all grams that begin with it."""
+    return _SHORT_RUN.fullmatch(term) is not None
+
+
+@lru_cache(maxsize=WORDS_KEPT)
+def _indexed(term: str) -> str:
+    """Without accents on Latin letters, as SQLite's `remove_diacritics` has it, and stemmed if English may be it."""
+    if term.isascii():
+        return stem(term)
+    return stem(unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", term))))
+
+
 def coverage(query: str, text: str) -> float:
     """The share of the query's terms that the text holds, in 0..1, told by their beginnings: a rough stem."""
     wanted = {term[:STEM_LENGTH] for term in query_terms(query)}
@@ -117,5 +144,4 @@ def _stem_arabic(word: str) -> str:
 
 
 def _phrase(term: str) -> str:
-    """A run that is too short for a gram stands for all grams that begin with it."""
-    return f'"{term}"*' if _SHORT_RUN.fullmatch(term) else f'"{term}"'
+    return f'"{term}"*' if is_short_run(term) else f'"{term}"'

@@ -100,10 +100,16 @@ async def measure_floor(services: Services, collections: Mapping[str, Collection
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    folders = parser.parse_args().folders
+    parser.add_argument(
+        "--database", metavar="URL", help="keep the record there instead of in SQLite; it must be empty"
+    )
+    options = parser.parse_args()
+    folders = options.folders
     collections = {folder.name: read(folder) for folder in folders}
     with tempfile.TemporaryDirectory() as directory:
-        settings = Settings(data_dir=Path(directory), vector_store="memory", database_url=None, redis_url=None)
+        settings = Settings(
+            data_dir=Path(directory), vector_store="memory", database_url=options.database, redis_url=None
+        )
         async with open_services(settings, at_rest=True) as services:
             for name, collection in collections.items():
                 await measure(services, collection, name=name)

@@ -10,6 +10,7 @@ from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.engine import Database
 from app.stores.sql.sessions import SqlSessionStore
 from tests.stores.records import SetClock, Worker
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -17,11 +18,13 @@ def moment() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of each engine, for the suites that every engine must pass."""
-    assert request.param == "sqlite"
-    return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sluice.db'}"
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sluice.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return await server.empty_database()
 
 
 @pytest.fixture

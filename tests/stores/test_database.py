@@ -241,7 +241,7 @@ def _traces(folder: Path, canary: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "url", ["no url at all", "sqlite:///without-a-driver-for-asyncio.db", "postgresql+asyncpg://127.0.0.1/x"]
+    "url", ["no url at all", "sqlite:///without-a-driver-for-asyncio.db", "mysql://127.0.0.1/x", "postgresql:///x"]
 )
 async def test_a_database_that_cannot_be_opened_here_is_refused_with_the_form_that_can(url: str) -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL"):

@@ -24,7 +24,7 @@ from app.models import (
     Passage,
 )
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
-from app.stores.sql import jobs, rows, searches, tables, upkeep, uploads, words
+from app.stores.sql import jobs, rows, searches, tables, upkeep, uploads, word_rows, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
 
@@ -166,7 +166,7 @@ class SqlDocumentStore:
         async with self._database.read() as connection:
             found = await searches.chunk_rows(connection, version, start=start, limit=limit)
         return [
-            ChunkText(searches.chunk_id(version, row.ordinal), words.context(row.title, row.heading), row.text)
+            ChunkText(searches.chunk_id(version, row.ordinal), word_rows.context(row.title, row.heading), row.text)
             for row in found
         ]
 

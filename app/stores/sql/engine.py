@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, select
+from sqlalchemy import URL, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import make_url
@@ -23,6 +24,14 @@ from app.stores.sql import schema, sqlite
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 CONNECTIONS = 8
+REFUSED = "The server that DATABASE_URL names refuses this user, password or database."
+URL_FORMS = (
+    "DATABASE_URL must be of the form sqlite+aiosqlite:///FILE or postgresql://USER:PASSWORD@HOST:5432/DATABASE."
+)
+# SQLSTATE, where the driver tells it: a text that has no encoding (a NUL in it, or what the driver could not write),
+# and the classes of trouble that the statement itself is in, whatever the server is like.
+UNENCODABLE = frozenset({"22000", "22021"})
+OWN_FAULTS = ("22", "42")
 # Rows a statement takes at once: their preparation runs on the event loop, a few milliseconds for so many.
 BATCH = 500
 
@@ -38,41 +47,59 @@ class Database:
         # SQLite has one writer: waiting for one's turn here is fair and costs no connection.
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
         self._writer = engine.execution_options(**{sqlite.WRITES: True})
+        # In SQLite every transaction sees one state; PostgreSQL shows one to each statement unless told otherwise.
+        self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
 
     @classmethod
-    async def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> Database:
-        """Connect and bring the schema up to date.
+    async def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS, migrate: bool = True) -> Database:
+        """Connect and bring the schema up to date, or leave it as it is without `migrate`.
 
-        Raises `ConfigurationError` if the schema is newer than this code or no driver is here for such a database.
+        Raises `ConfigurationError` if the schema is newer than this code, no driver is here for such a database, or
+        the server refuses the name or password.
         `busy_seconds` is how long to wait for a connection, or for another process to let go of the database.
         """
         engine = _create_engine(url, busy_seconds=busy_seconds)
         database = cls(engine)
         try:
             with translated():
-                await database._prepare()
+                await database._prepare(migrate=migrate)
         except BaseException:
             await engine.dispose()
             raise
         return database
 
-    async def _prepare(self) -> None:
+    async def is_current(self) -> bool:
+        """Whether the schema is the one that this code works on."""
+        async with self.read() as connection:
+            return await connection.run_sync(schema.is_current)
+
+    async def _prepare(self, *, migrate: bool) -> None:
         if self._is_sqlite:
             sqlite.make_folder(self._engine.url)
             sqlite.configure(self._engine)
             await sqlite.turn_on_log(self._engine)
             await self.forget()
-        async with self._engine.connect() as connection:
-            current = await connection.run_sync(schema.is_current)
-        if not current:
+        else:
+            await self._knock()
+        if not await self.is_current() and migrate:
             async with self._writer.begin() as connection:
+                if not self._is_sqlite:
+                    await connection.run_sync(_postgres().wait_for_turn)
                 await connection.run_sync(schema.upgrade)
+
+    async def _knock(self) -> None:
+        """At a start a server that does not let us in is the operator's mistake, not trouble that will pass."""
+        try:
+            async with self._engine.connect():
+                pass
+        except PermissionError:
+            raise ConfigurationError(REFUSED) from None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees one state of the database."""
         with translated():
-            async with self._engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -102,17 +129,33 @@ class Database:
 def _create_engine(url: str, *, busy_seconds: float) -> AsyncEngine:
     try:
         target = make_url(url)
-        is_sqlite = target.get_backend_name() == "sqlite"
+        if target.get_backend_name() == "postgresql":
+            target = target.set(drivername="postgresql+asyncpg")
         return create_async_engine(
             target,
             hide_parameters=True,
             pool_size=CONNECTIONS,
             pool_timeout=busy_seconds,
-            pool_pre_ping=not is_sqlite,
-            connect_args=sqlite.connect_arguments(busy_seconds=busy_seconds) if is_sqlite else {},
+            **_options(target, busy_seconds=busy_seconds),
         )
     except (ArgumentError, UnusableDriverError, ModuleNotFoundError, TypeError):
-        raise ConfigurationError("DATABASE_URL must be of the form sqlite+aiosqlite:///FILE.") from None
+        raise ConfigurationError(URL_FORMS) from None
+
+
+def _options(target: URL, *, busy_seconds: float) -> dict[str, Any]:
+    if target.get_backend_name() == "sqlite":
+        return {"connect_args": sqlite.connect_arguments(busy_seconds=busy_seconds)}
+    if target.get_backend_name() != "postgresql":
+        raise ConfigurationError(URL_FORMS)
+    postgres = _postgres()
+    postgres.check(target)
+    # A connection that a restart of the server has cut is found out and made anew before it is used.
+    return {"connect_args": {"async_creator_fn": postgres.connector(target)}, "pool_pre_ping": True}
+
+
+def _postgres() -> Any:
+    """Imported on demand: the driver takes a while, and most installations have no use for it."""
+    return import_module("app.stores.sql.postgres")
 
 
 @contextmanager
@@ -124,10 +167,18 @@ def translated() -> Iterator[None]:
         raise InvalidRequestError("A text holds half of a surrogate pair, which no encoding can write.") from None
     except (DataError, IntegrityError, ProgrammingError):
         raise SluiceError from None
-    except (DBAPIError, PoolTimeoutError, OSError):
+    except DBAPIError as error:
+        raise _translate(getattr(error.orig, "sqlstate", None) or "") from None
+    except (PoolTimeoutError, OSError):
         raise DatabaseUnavailableError(retry_after=RETRY_AFTER_SECONDS) from None
     except SQLAlchemyError:
         raise SluiceError from None
+
+
+def _translate(state: str) -> SluiceError:
+    if state in UNENCODABLE:
+        return InvalidRequestError("A text holds a NUL or half of a surrogate pair, which the database cannot store.")
+    return SluiceError() if state.startswith(OWN_FAULTS) else DatabaseUnavailableError(retry_after=RETRY_AFTER_SECONDS)
 
 
 async def insert_absent(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:

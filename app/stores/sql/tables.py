@@ -50,6 +50,16 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class DocumentText(TypeDecorator[str]):
+    """Text out of a file, which may hold a NUL; PostgreSQL stores none, so a replacement character takes its place."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value.replace("\0", "\ufffd") if value and dialect.name == "postgresql" else value
+
+
 class LabelRank(TypeDecorator[Label]):
     """A label by its rank, so that the database can compare labels."""
 
@@ -118,7 +128,7 @@ versions = Table(
     Column("document", Counter, ForeignKey("documents.number")),  # none while the last traces are erased
     Column("live", Boolean, nullable=False, default=False),
     Column("removed", Boolean, nullable=False, default=False),
-    Column("title", Text),
+    Column("title", DocumentText),
     Column("media_type", String, nullable=False),
     Column("filename", Text),
     Column("label", LabelRank, nullable=False),
@@ -153,7 +163,7 @@ version_bytes = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-version_texts = Table("version_texts", metadata, _version_reference(), Column("text", Text, nullable=False))
+version_texts = Table("version_texts", metadata, _version_reference(), Column("text", DocumentText, nullable=False))
 
 # Client metadata taken apart for filters: one row for each scalar, in the column of its kind.
 attributes = Table(
@@ -174,7 +184,7 @@ chunks = Table(
     metadata,
     _version_reference(),
     Column("ordinal", Integer, primary_key=True),
-    Column("text", Text, nullable=False),
+    Column("text", DocumentText, nullable=False),
     Column("start", Integer, nullable=False),
     Column("end", Integer, nullable=False),
     Column("page", Integer),
@@ -319,4 +329,22 @@ key_revisions = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("revision", BigInteger, nullable=False),
+)
+
+# Random bytes that all machines over one database share.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+# Digests of requests under the keys that their clients repeat them by, until they run out.
+replays = Table(
+    "replays",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "expires_at"),
 )
