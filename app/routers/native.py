@@ -12,6 +12,7 @@ from pydantic.json_schema import WithJsonSchema
 from app.errors import SluiceError
 from app.models import (
     Admitted,
+    Attempt,
     CacheUse,
     ChatRequest,
     Citation,
@@ -31,7 +32,7 @@ from app.models import (
     Usage,
 )
 from app.routers.replies import Answer, error_body
-from app.routers.schemas import RouteReply
+from app.routers.schemas import RouteReply, UsageReply
 
 LONGEST_MESSAGE = 1_000_000
 IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
@@ -169,13 +170,6 @@ def cache_use(cache: bool | CacheBody) -> CacheUse:
     return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl)
 
 
-class UsageReply(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    estimated: bool
-
-
 class CitationReply(BaseModel):
     document_id: str
     title: str
@@ -286,6 +280,15 @@ def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def _attempt_reply(attempt: Attempt) -> dict[str, Any]:
+    reply: dict[str, Any] = {"model": attempt.model, "outcome": attempt.outcome}
+    if attempt.usage is not None:
+        reply["usage"] = usage_reply(attempt.usage)
+    if attempt.check is not None:
+        reply["check"] = attempt.check
+    return reply
+
+
 def route_reply(route: Route) -> dict[str, Any]:
     """The explanation of a route: names, numbers and positions, never text."""
     return {
@@ -296,6 +299,6 @@ def route_reply(route: Route) -> dict[str, Any]:
         ],
         "rule": route.rule,
         "candidates": [{"model": candidate.model, "dropped": candidate.dropped} for candidate in route.candidates],
-        "attempts": [{"model": attempt.model, "outcome": attempt.outcome} for attempt in route.attempts],
+        "attempts": [_attempt_reply(attempt) for attempt in route.attempts],
         "cache": route.cache,
     }

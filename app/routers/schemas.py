@@ -44,11 +44,23 @@ class CandidateReply(BaseModel):
     dropped: str | None
 
 
+class UsageReply(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool
+
+
 class AttemptReply(BaseModel):
-    """One call to one model; `outcome` is `ok` or the code of the failure."""
+    """One call to one model; `outcome` is `ok`, the code of the failure, or `sample` for a cascade's second look.
+
+    `usage` is what a call took whose answer was not given out; `check` is what a cascade thought of the answer.
+    """
 
     model: str
     outcome: str
+    usage: UsageReply | None = None
+    check: str | None = None
 
 
 class RouteReply(BaseModel):

@@ -87,7 +87,7 @@ class Embeddings:
                 param="dimensions",
             )
         tokens = sum(window.tokens for cut in windows for window in cut)
-        self._metrics.tokens.labels(model=model.id, kind="prompt").inc(tokens)
+        self._metrics.tokens.labels(model=model.id, kind="prompt", estimated="false").inc(tokens)
         return Embedded(vectors=vectors, model=model.id, label=label, usage=Usage(prompt_tokens=tokens))
 
     def _cut(self, texts: Sequence[str]) -> list[list[Window]]:

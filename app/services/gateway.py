@@ -11,7 +11,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.errors import UpstreamError
 from app.models import (
     Attempt,
     Caller,
@@ -19,9 +18,7 @@ from app.models import (
     Delta,
     Event,
     Label,
-    Model,
     Passage,
-    Piece,
     Prompt,
     RetrievalScope,
     Route,
@@ -31,6 +28,7 @@ from app.protocols import Clock
 from app.services.admission import Admission
 from app.services.answer import Draft
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
+from app.services.calls import Book
 from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
@@ -40,8 +38,7 @@ from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose, question
 from app.services.recorder import Progress, Recorder
-from app.services.redaction import Outgoing, Redacted, Redactor
-from app.services.restoration import restore
+from app.services.redaction import Outgoing, Redactor
 from app.services.retrieval import Retrieval, SearchQuery
 from app.services.sessions import Conversation, Sessions
 from app.services.work import Explanation, Work, finish, settle
@@ -101,8 +98,12 @@ class Gateway:
 
         Closing the generator cancels the upstream call; what was written so far is kept and marked as cut.
         """
-        events = self._admission.watch(self._events(request, caller=caller), request=request, caller=caller)
-        return self._recorder.watch(events, caller=caller)
+        return self._recorder.watch(
+            lambda book: self._admission.watch(
+                lambda noted: self._events(request, caller=caller, book=noted), request=request, caller=caller, book=book
+            ),
+            caller=caller,
+        )
 
     async def explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
         """Do every step up to route, without an outbound call and without storing anything."""
@@ -115,7 +116,9 @@ class Gateway:
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
-    async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event | Progress, None]:
+    async def _events(
+        self, request: ChatRequest, *, caller: Caller, book: Book
+    ) -> AsyncGenerator[Event | Progress, None]:
         policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
@@ -136,7 +139,7 @@ class Gateway:
         if not work.plan.models:
             raise work.plan.refusal
         await self._sessions.raise_mark(conversation, label=work.label)
-        async with aclosing(self._complete(work, slot=slot)) as events:
+        async with aclosing(self._complete(work, slot=slot, book=book)) as events:
             async for event in events:
                 yield event
 
@@ -228,13 +231,13 @@ class Gateway:
         )
         return Work(conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view)
 
-    async def _complete(self, work: Work, *, slot: Slot) -> AsyncGenerator[Event | Progress, None]:
+    async def _complete(self, work: Work, *, slot: Slot, book: Book) -> AsyncGenerator[Event | Progress, None]:
         """Stream the first model of the plan that answers; keep the answer before its last event is yielded."""
         draft = Draft()
         route = work.route
         model = ""
         try:
-            async with aclosing(self._ask(work)) as pieces:
+            async with aclosing(self._completion.run(work.plan, work.outgoing, book=book)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Attempt):
                         route = replace(route, attempts=(*route.attempts, piece))
@@ -257,31 +260,6 @@ class Gateway:
         if work.version_for(model) is None:
             await self._cache.keep(slot, answer)
         yield finish(answer, cached=False)
-
-    async def _ask(self, work: Work) -> AsyncGenerator[Attempt | Piece, None]:
-        """Ask the models of the plan in turn, each for the version of the prompt that it is cleared for."""
-        shares = work.outgoing.shares(work.plan.models)
-        for number, (redacted, models) in enumerate(shares, start=1):
-            begun = False
-            try:
-                async with aclosing(self._ask_some(work, models, redacted=redacted)) as pieces:
-                    async for piece in pieces:
-                        begun = begun or not isinstance(piece, Attempt)
-                        yield piece
-                return
-            except UpstreamError as error:
-                if begun or not error.fallback or number == len(shares):
-                    raise
-
-    def _ask_some(
-        self, work: Work, models: tuple[Model, ...], *, redacted: Redacted | None
-    ) -> AsyncGenerator[Attempt | Piece, None]:
-        some = replace(work.plan, models=models)
-        if redacted is None:
-            return self._completion.run(some, work.outgoing.prompt, label=work.label)
-        return restore(
-            self._completion.run(some, redacted.prompt, label=redacted.reading.label), values=redacted.values
-        )
 
     def _replay(self, kept: CachedAnswer, conversation: Conversation) -> Iterator[Event]:
         """A kept answer as the events it was made of."""

@@ -31,10 +31,21 @@ class Metrics:
             registry=self.registry,
             buckets=SECONDS,
         )
-        self.tokens = Counter("sluice_tokens", "Tokens by model and kind.", ("model", "kind"), registry=self.registry)
+        self.tokens = Counter(
+            "sluice_tokens",
+            "Tokens of every call, answered or not, by model and kind; estimated where the provider told none.",
+            ("model", "kind", "estimated"),
+            registry=self.registry,
+        )
         self.cost = Counter("sluice_cost_usd", "US dollars by model.", ("model",), registry=self.registry)
         self.attempts = Counter(
             "sluice_upstream_attempts", "Calls to models by outcome.", ("model", "outcome"), registry=self.registry
+        )
+        self.cascade_checks = Counter(
+            "sluice_cascade_checks",
+            "Answers of a cascade's cheap models by what was thought of them.",
+            ("model", "verdict"),
+            registry=self.registry,
         )
         self.egress_denials = Counter(
             "sluice_egress_denials",

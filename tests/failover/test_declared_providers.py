@@ -15,6 +15,7 @@ from app.services.bulkhead import Bulkheads
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
 from app.services.llm_router import Plan
+from tests.services.test_completion import ignore, outgoing
 from tests.support.dialects import OllamaDialect, OpenAIDialect
 from tests.support.service import Service, running
 from tests.support.upstream import ScriptedUpstream
@@ -93,7 +94,9 @@ async def test_a_server_declared_local_whose_peer_is_not_local_is_sent_nothing(
         timeouts=TimeOuts(first_token=1, first_token_local=1, between_tokens=1, total=5),
     )
     prompt = Prompt(messages=(Message.of("user", canary),))
-    answer = completion.run(Plan(rule="local", models=(local,), considered=()), prompt, label=label)
+    answer = completion.run(
+        Plan(rule="local", models=(local,), considered=()), outgoing(prompt, label=label), book=ignore
+    )
     assert await anext(answer) == Attempt(model="vllm/own", outcome="peer_not_local")
     with pytest.raises(PeerNotLocalError):
         await anext(answer)

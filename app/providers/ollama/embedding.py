@@ -15,9 +15,9 @@ from app.protocols import Vectors
 from app.providers.ollama.answer import read_failure
 from app.providers.ollama.facts import tagged
 from app.providers.ollama.inventory import Inventory
-from app.providers.token_estimate import token_spans
 from app.providers.vectors import stack, unit_vectors
 from app.providers.wire import decode, encode
+from app.utils.tokens import token_spans
 
 TEXTS_IN_A_REQUEST = 32
 SMALLEST_WINDOW = 512

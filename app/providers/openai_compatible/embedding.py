@@ -16,9 +16,9 @@ from app.models import Dispatch, JSONValue, Label, Locality, Model
 from app.protocols import Clock, Vectors
 from app.providers.openai_compatible.failure import read_failure
 from app.providers.openai_compatible.request import Dialect
-from app.providers.token_estimate import token_spans
 from app.providers.vectors import stack, unit_vectors
 from app.providers.wire import JSONObject, count_at, decode, encode, objects_at, without_absent
+from app.utils.tokens import token_spans
 
 TEXTS_IN_A_REQUEST = 64
 # The window of OpenAI's embedding models, in tokens.
