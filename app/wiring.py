@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
 from app.config import Settings
+from app.embedding_wiring import NamedEmbeddings
 from app.engine_wiring import Engines, new_id, now, open_engines
+from app.errors import UnknownModelError
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -20,7 +22,7 @@ from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.complexity import ComplexityClassifier
 from app.services.doctor import Doctor
-from app.services.embeddings import Embeddings
+from app.services.embeddings import Embeddings, FindModel
 from app.services.gateway import Gateway, GatewayPolicy
 from app.services.indexing import Indexer
 from app.services.ingestion import Ingestion
@@ -153,7 +155,12 @@ def _build(
             clock=now,
         ),
         retrieval=retrieval,
-        embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
+        embeddings=Embeddings(
+            embedder=engines.embedder,
+            find_model=_find_embedding(settings, engines=engines, catalog=models.catalog),
+            labeller=labeller,
+            metrics=metrics,
+        ),
         labeller=labeller,
         enforcement=enforcement,
         catalog=models.catalog,
@@ -164,6 +171,18 @@ def _build(
         index=engines.index,
         embedder=engines.embedder,
     )
+
+
+def _find_embedding(settings: Settings, *, engines: Engines, catalog: Catalog) -> FindModel:
+    """Provider's embedding models by name; the models that the catalog chats with are none."""
+    named = NamedEmbeddings(settings, egress=engines.egress)
+
+    async def find(name: str, dimensions: int | None) -> EmbeddingModel:
+        if catalog.view.chats(name):
+            raise UnknownModelError(param="model")
+        return await named.find(name, dimensions)
+
+    return find
 
 
 def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: Enforcement) -> Indexer:

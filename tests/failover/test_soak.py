@@ -43,7 +43,7 @@ from tests.support.streams import sse
 from tests.support.tokenizer import real_tokens
 
 AT_ONCE = 50
-# Of clients that leave some do so at any moment, others while the model server is silent, of whose words none are then on
+# Some clients leave at any moment, others while the model server is silent, so that none of its words are on
 # their way.
 HASTY = 0.015
 LEAVING = 29
