@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -20,6 +20,7 @@ from app.services.catalog import Catalog
 from app.services.catalog_file import CatalogFile, Provider
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
+from app.services.llm_router import fallback_orders
 from app.utils.monitoring import Metrics
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -58,11 +59,35 @@ def build_models(settings: Settings, *, egress: Egress, metrics: Metrics) -> Mod
         monotonic=time.monotonic,
     )
     metrics.watch_breakers(lambda: health.view.open)
+    _show(catalog, metrics=metrics)
     return Models(
         catalog=catalog,
         completion=_completion(settings, providers=providers, litellm=litellm, health=health),
         providers=providers,
         litellm=litellm,
+    )
+
+
+def _show(catalog: Catalog, *, metrics: Metrics) -> None:
+    """Show what an answer would cost and what would be tried next."""
+
+    def read_prices() -> Iterator[tuple[Sequence[str], float]]:
+        view = catalog.view
+        for model in (view.models[name] for name in sorted(view.available)):
+            if model.price is not None:
+                yield (model.id, "prompt"), model.price.prompt
+                yield (model.id, "completion"), model.price.completion
+
+    def read_orders() -> Iterator[tuple[Sequence[str], float]]:
+        for tier, models in fallback_orders(catalog.view).items():
+            yield from (((tier, model), place) for place, model in enumerate(models, start=1))
+
+    metrics.watch_gauge("sluice_model_price_usd", "US dollars for a token.", labels=("model", "kind"), read=read_prices)
+    metrics.watch_gauge(
+        "sluice_fallback_position",
+        "A model's place among those that a public prompt of a tier tries, from 1.",
+        labels=("tier", "model"),
+        read=read_orders,
     )
 
 

@@ -22,7 +22,7 @@ from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.complexity import ComplexityClassifier
 from app.services.doctor import Doctor
-from app.services.embeddings import Embeddings, FindModel
+from app.services.embeddings import Embeddings
 from app.services.gateway import Gateway, GatewayPolicy
 from app.services.indexing import Indexer
 from app.services.ingestion import Ingestion
@@ -155,12 +155,7 @@ def _build(
             clock=now,
         ),
         retrieval=retrieval,
-        embeddings=Embeddings(
-            embedder=engines.embedder,
-            find_model=_find_embedding(settings, engines=engines, catalog=models.catalog),
-            labeller=labeller,
-            metrics=metrics,
-        ),
+        embeddings=_build_embeddings(settings, engines=engines, models=models, labeller=labeller, metrics=metrics),
         labeller=labeller,
         enforcement=enforcement,
         catalog=models.catalog,
@@ -173,16 +168,18 @@ def _build(
     )
 
 
-def _find_embedding(settings: Settings, *, engines: Engines, catalog: Catalog) -> FindModel:
-    """Provider's embedding models by name; the models that the catalog chats with are none."""
+def _build_embeddings(
+    settings: Settings, *, engines: Engines, models: Models, labeller: Labeller, metrics: Metrics
+) -> Embeddings:
     named = NamedEmbeddings(settings, egress=engines.egress)
 
     async def find(name: str, dimensions: int | None) -> EmbeddingModel:
-        if catalog.view.chats(name):
+        """A provider's embedding model by name; the models that the catalog chats with are none."""
+        if models.catalog.view.chats(name):
             raise UnknownModelError(param="model")
         return await named.find(name, dimensions)
 
-    return find
+    return Embeddings(embedder=engines.embedder, find_model=find, labeller=labeller, metrics=metrics)
 
 
 def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: Enforcement) -> Indexer:

@@ -101,6 +101,8 @@ CATALOG_MODEL: dict[str, Any] = {
     "locality": "cloud",
     "clearance": "internal",
     "available": True,
+    "breaker": "closed",
+    "fallback": {"moderate": 1, "complex": 3},
 }
 LISTED: dict[str, Any] = {"id": MODEL, "object": "model", "created": 0, "owned_by": "openai", "available": True}
 EMBEDDING: dict[str, Any] = {"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}
@@ -164,7 +166,13 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
             "complexity": "simple",
             "complexity_score": 0.12,
             "model": MODEL,
-            "route": {**ROUTE, "attempts": []},
+            "route": {
+                **ROUTE,
+                "candidates": [
+                    {**candidate, "pricing": None, "breaker": "closed"} for candidate in ROUTE["candidates"]
+                ],
+                "attempts": [],
+            },
         }
     },
     "post /documents": {

@@ -23,6 +23,7 @@ from app.models import (
     ImagePart,
     Label,
     Message,
+    Model,
     Part,
     RetrievalScope,
     Route,
@@ -33,6 +34,7 @@ from app.models import (
 )
 from app.routers.replies import Answer, error_body
 from app.routers.schemas import RouteReply, UsageReply
+from app.services.catalog import CatalogView
 
 LONGEST_MESSAGE = 1_000_000
 IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
@@ -278,6 +280,17 @@ def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
         }
         for citation in citations
     ]
+
+
+def pricing_reply(model: Model | None) -> dict[str, float] | None:
+    """US dollars for a token, `None` if the price is unknown."""
+    price = model.price if model is not None else None
+    return None if price is None else {"prompt": price.prompt, "completion": price.completion}
+
+
+def breaker_word(model: str, *, view: CatalogView) -> str:
+    """An open breaker sends a model to the end of every plan, refusing nothing."""
+    return "open" if model in view.health.open else "closed"
 
 
 def _attempt_reply(attempt: Attempt) -> dict[str, Any]:

@@ -74,6 +74,24 @@ class RouteReply(BaseModel):
     cache: str
 
 
+class PricingReply(BaseModel):
+    """US dollars for one token."""
+
+    prompt: float
+    completion: float
+
+
+class ExplainedCandidateReply(CandidateReply):
+    """In the order in which they are tried. An open breaker sends a model to the end and refuses nothing."""
+
+    pricing: PricingReply | None
+    breaker: Literal["open", "closed"]
+
+
+class ExplainedRouteReply(RouteReply):
+    candidates: list[ExplainedCandidateReply]  # type: ignore[assignment]  # the same list with more in it
+
+
 class ExplanationReply(BaseModel):
     """`model` is the one a request would go to first, null if there is none."""
 
@@ -81,7 +99,7 @@ class ExplanationReply(BaseModel):
     complexity: Complexity
     complexity_score: float
     model: str | None
-    route: RouteReply
+    route: ExplainedRouteReply
 
 
 class DocumentErrorReply(BaseModel):
@@ -127,15 +145,12 @@ class DocumentsPageReply(BaseModel):
     next: str | None
 
 
-class PricingReply(BaseModel):
-    """US dollars for one token."""
-
-    prompt: float
-    completion: float
-
-
 class CatalogModelReply(BaseModel):
-    """A model of the catalog; `available` says whether it can be called now."""
+    """A model of the catalog; `available` says whether it can be called now.
+
+    `fallback` has its place among the models that a public prompt of each tier tries, from 1 on. An open `breaker`
+    sends it to the end and refuses nothing.
+    """
 
     id: str
     name: str
@@ -146,6 +161,8 @@ class CatalogModelReply(BaseModel):
     locality: Locality
     clearance: LabelName
     available: bool
+    breaker: Literal["open", "closed"]
+    fallback: dict[str, int]
 
 
 class CatalogReply(BaseModel):

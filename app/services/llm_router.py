@@ -174,6 +174,22 @@ def plan(facts: RequestFacts, catalog: CatalogView, *, on_denied: Literal["rerou
     return _filter(facts, catalog, rule="stated_model_not_cleared", names=tuple(names))
 
 
+def fallback_orders(catalog: CatalogView) -> Mapping[str, Sequence[str]]:
+    """The ids of the models that a plain public prompt of each tier would try, in their order."""
+    return {tier.value: [model.id for model in _plan_of_tier(tier, catalog).models] for tier in Complexity}
+
+
+def _plan_of_tier(tier: Complexity, catalog: CatalogView) -> Plan:
+    facts = RequestFacts(
+        label=Label.PUBLIC,
+        complexity=tier,
+        stated_model=AUTO,
+        prompt_tokens=dict.fromkeys(Family, 0),
+        max_tokens=None,
+    )
+    return plan(facts, catalog, on_denied="refuse")
+
+
 def _rule(facts: RequestFacts, catalog: CatalogView) -> str:
     if facts.label is Label.CONFIDENTIAL:
         return "confidential"

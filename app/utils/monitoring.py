@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+# Values by those of their labels.
+Values = Iterable[tuple[Sequence[str], float]]
 
 
 class Metrics:
@@ -64,9 +67,43 @@ class Metrics:
         """Show which breakers are open whenever the metrics are read; `read_open` gives the ids of their models."""
         self.registry.register(_OpenBreakers(read_open))
 
+    def watch_gauge(
+        self,
+        name: str,
+        meaning: str,
+        *,
+        labels: Sequence[str],
+        read: Callable[[], Values],
+    ) -> None:
+        """Show what is read whenever the metrics are: values by those of their labels."""
+        self.registry.register(_Readings(name, meaning, labels=labels, read=read))
+
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Readings(Collector):
+    """A gauge that is read at the moment it is asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        meaning: str,
+        *,
+        labels: Sequence[str],
+        read: Callable[[], Values],
+    ) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(self._name, self._meaning, labels=self._labels)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family
 
 
 class _OpenBreakers(Collector):

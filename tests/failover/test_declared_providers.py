@@ -22,7 +22,7 @@ from tests.support.upstream import ScriptedUpstream
 
 MODEL_FIELDS = {
     "id", "name", "description", "tier", "context_length", "supports_vision", "pricing", "locality", "clearance",
-    "available", "breaker",
+    "available", "breaker", "fallback",
 }  # fmt: skip
 
 
@@ -139,6 +139,7 @@ async def test_the_models_are_listed_with_every_field_and_filters(tmp_path: Path
             "clearance": "internal",
             "available": True,
             "breaker": "closed",
+            "fallback": everything["openrouter/vendor/free:free"]["fallback"],
         }
         assert everything["ollama/llama3:latest"]["tier"] == "moderate"
         assert everything["ollama/llama3:latest"]["locality"] == "local"
