@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.models import ImagePart, Message, Prompt, TextPart, ToolCall, Tooling
+from app.models import ImagePart, JSONValue, Message, Prompt, TextPart, ToolCall, Tooling
 from app.services.prompting import IMAGE_TOKENS, count_prompt_tokens
 from app.utils.tokens import FEATURES, WEIGHTS, Family, count_tokens, family_of, features
 from tests.support.process import REPOSITORY
@@ -28,7 +28,7 @@ def test_sentences_of_a_soak_are_counted_within_a_twentieth_in_sum() -> None:
 
 @pytest.mark.parametrize("text", [CHINESE, RUSSIAN])
 def test_other_scripts_are_counted_by_their_signs(text: str) -> None:
-    assert count_tokens(text) == pytest.approx(real_tokens(text), rel=0.25)
+    assert count_tokens(text) == pytest.approx(real_tokens(text), rel=0.35)
     assert count_tokens(text, family=Family.O200K) < count_tokens(text)
 
 
@@ -64,7 +64,7 @@ def test_a_prompt_is_counted_with_its_tools_its_calls_its_images_and_the_frames_
     assert plain == real_tokens("Hello there") + 7
     called = Message(role="assistant", tool_calls=(ToolCall("1", "weather", '{"city": "Oslo"}'),))
     seen = Message(role="user", parts=(TextPart("Hello there"), ImagePart("https://example.com/a.png")))
-    tool = {"type": "function", "function": {"name": "weather"}}
+    tool: JSONValue = {"type": "function", "function": {"name": "weather"}}
     for more in (
         Prompt(messages=(message, called)),
         Prompt(messages=(message,), tooling=Tooling(tools=(tool,))),
