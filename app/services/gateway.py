@@ -98,12 +98,7 @@ class Gateway:
 
         Closing the generator cancels the upstream call; what was written so far is kept and marked as cut.
         """
-        return self._recorder.watch(
-            lambda book: self._admission.watch(
-                lambda noted: self._events(request, caller=caller, book=noted), request=request, caller=caller, book=book
-            ),
-            caller=caller,
-        )
+        return self._recorder.watch(lambda book: self._admitted(request, caller=caller, book=book), caller=caller)
 
     async def explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
         """Do every step up to route, without an outbound call and without storing anything."""
@@ -115,6 +110,14 @@ class Gateway:
         outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
+
+    def _admitted(self, request: ChatRequest, *, caller: Caller, book: Book) -> AsyncGenerator[Event | Progress, None]:
+        """The events of the answer under the caller's limits, which every call counts against."""
+
+        def make_events(counted: Book) -> AsyncGenerator[Event | Progress, None]:
+            return self._events(request, caller=caller, book=counted)
+
+        return self._admission.watch(make_events, request=request, caller=caller, book=book)
 
     async def _events(
         self, request: ChatRequest, *, caller: Caller, book: Book
