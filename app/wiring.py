@@ -146,13 +146,8 @@ def _build(
             retrieval=retrieval,
             metrics=metrics,
         ),
-        ingestion=Ingestion(
-            documents=documents,
-            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
-            audit=enforcement.audit,
-            default_label=settings.document_default_label,
-            metrics=metrics,
-            clock=now,
+        ingestion=_build_ingestion(
+            settings, engines=engines, documents=documents, enforcement=enforcement, metrics=metrics
         ),
         retrieval=retrieval,
         embeddings=_build_embeddings(settings, engines=engines, models=models, labeller=labeller, metrics=metrics),
@@ -180,6 +175,19 @@ def _build_embeddings(
         return await named.find(name, dimensions)
 
     return Embeddings(embedder=engines.embedder, find_model=find, labeller=labeller, metrics=metrics)
+
+
+def _build_ingestion(
+    settings: Settings, *, engines: Engines, documents: DocumentStore, enforcement: Enforcement, metrics: Metrics
+) -> Ingestion:
+    return Ingestion(
+        documents=documents,
+        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        audit=enforcement.audit,
+        default_label=settings.document_default_label,
+        metrics=metrics,
+        clock=now,
+    )
 
 
 def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: Enforcement) -> Indexer:

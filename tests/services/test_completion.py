@@ -433,7 +433,7 @@ async def test_a_call_that_is_left_before_its_first_token_takes_its_prompt() -> 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_model_is_asked_for_a_stream_whatever_the_client_wants(stream: bool) -> None:
     """A long answer in one piece is late for no bound on its first token."""
-    words: list[Step] = [step for _ in range(4) for step in (0.03, Delta(content="word "))]
+    words: list[Step] = [step for _ in range(8) for step in (0.01, Delta(content="word "))]
     provider = ScriptedProvider({"a": [[*words, Stop(reason="stop")]]})
     assert (await run(provider, plan_of(model("a")), stream=stream))[0] == ["a: ok"]
     assert provider.sent[0].payload.stream
