@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.egress import Egress, LocalNetworks
+from app.embedding_wiring import open_embedder
 from app.errors import ConfigurationError
-from app.model_wiring import open_embedder
 from app.protocols import CacheStore, EmbeddingModel, SessionStore, VectorIndex
 from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer

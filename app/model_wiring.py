@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from app.config import Settings
 from app.egress import Egress
-from app.errors import ConfigurationError
-from app.protocols import ChatProvider, EmbeddingModel
+from app.protocols import ChatProvider
 from app.providers.extractive import EXTRACTIVE, Extractive
-from app.providers.ollama.embedding import OllamaEmbedding
 from app.providers.ollama.provider import Ollama
 from app.providers.on_demand import OnDemand
-from app.providers.openai_compatible.embedding import OpenAIEmbedding
 from app.providers.openai_compatible.provider import OpenAICompatible
 from app.services.bulkhead import Bulkheads
 from app.services.catalog import Catalog
 from app.services.catalog_file import CatalogFile, Provider
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
+from app.services.llm_router import fallback_orders
 from app.utils.monitoring import Metrics
 
 OPENAI_URL = "https://api.openai.com/v1"
-BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
 ALWAYS_THERE = frozenset({"builtin", "ollama"})
 
 
@@ -63,11 +59,35 @@ def build_models(settings: Settings, *, egress: Egress, metrics: Metrics) -> Mod
         monotonic=time.monotonic,
     )
     metrics.watch_breakers(lambda: health.view.open)
+    _show(catalog, metrics=metrics)
     return Models(
         catalog=catalog,
         completion=_completion(settings, providers=providers, litellm=litellm, health=health),
         providers=providers,
         litellm=litellm,
+    )
+
+
+def _show(catalog: Catalog, *, metrics: Metrics) -> None:
+    """Show what an answer would cost and what would be tried next."""
+
+    def read_prices() -> Iterator[tuple[Sequence[str], float]]:
+        view = catalog.view
+        for model in (view.models[name] for name in sorted(view.available)):
+            if model.price is not None:
+                yield (model.id, "prompt"), model.price.prompt
+                yield (model.id, "completion"), model.price.completion
+
+    def read_orders() -> Iterator[tuple[Sequence[str], float]]:
+        for tier, models in fallback_orders(catalog.view).items():
+            yield from (((tier, model), place) for place, model in enumerate(models, start=1))
+
+    metrics.watch_gauge("sluice_model_price_usd", "US dollars for a token.", labels=("model", "kind"), read=read_prices)
+    metrics.watch_gauge(
+        "sluice_fallback_position",
+        "A model's place among those that a public prompt of a tier tries, from 1.",
+        labels=("tier", "model"),
+        read=read_orders,
     )
 
 
@@ -137,30 +157,3 @@ def _load_litellm(settings: Settings, *, keys: Mapping[str, SecretStr], egress: 
         api_keys={name: key.get_secret_value() for name, key in keys.items()},
         base_urls={name: url for name, url in urls.items() if url},
     )
-
-
-async def open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel:
-    """Raises `ConfigurationError` for an `EMBEDDING_MODEL` that names no provider of embeddings."""
-    provider, _, name = settings.embedding_model.partition("/")
-    if provider == "builtin" and name == BUILTIN_EMBEDDING:
-        return await asyncio.to_thread(_load_minilm)
-    if provider == "ollama" and name:
-        return await OllamaEmbedding.open(
-            name, base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance
-        )
-    if provider == "openai" and name:
-        return OpenAIEmbedding(
-            name,
-            base_url=settings.openai_base_url or OPENAI_URL,
-            egress=egress,
-            clearance=settings.cloud_clearance,
-            api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
-        )
-    raise ConfigurationError(f"EMBEDDING_MODEL must be builtin/{BUILTIN_EMBEDDING}, openai/NAME or ollama/NAME.")
-
-
-def _load_minilm() -> EmbeddingModel:
-    from app.providers.minilm.embedding import MiniLMEmbedding
-    from app.providers.minilm.engine import MiniLM
-
-    return MiniLMEmbedding(MiniLM.load())

@@ -417,10 +417,25 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call to one model; `outcome` is `ok` or the stable code of the failure."""
+    """One call to one model; `outcome` is `ok`, the code of the failure, or `sample` for a cascade's second look.
+
+    `usage` is what it took if its answer was not given out, `None` for the one that was. `check` is what a cascade
+    made of the answer, `None` if none looked at it.
+    """
 
     model: str
     outcome: str
+    usage: Usage | None = None
+    check: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What one call to a model took, whether its answer was given out or not. `cost` is as in `Finished`."""
+
+    model: str
+    usage: Usage
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
 from app.config import Settings
+from app.embedding_wiring import NamedEmbeddings
 from app.engine_wiring import ALONE, Engines, ProcessRole, metrics_folder, new_id, now, open_engines
+from app.errors import UnknownModelError
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -183,7 +185,9 @@ def _build(
             settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
         ),
         retrieval=retrieval,
-        embeddings=Embeddings(embedder=engines.embedder, labeller=enforcement.labeller, metrics=metrics),
+        embeddings=_build_embeddings(
+            settings, engines=engines, models=models, labeller=enforcement.labeller, metrics=metrics
+        ),
         labeller=enforcement.labeller,
         enforcement=enforcement,
         catalog=models.catalog,
@@ -197,6 +201,20 @@ def _build(
         index=engines.index,
         embedder=engines.embedder,
     )
+
+
+def _build_embeddings(
+    settings: Settings, *, engines: Engines, models: Models, labeller: Labeller, metrics: Metrics
+) -> Embeddings:
+    named = NamedEmbeddings(settings, egress=engines.egress)
+
+    async def find(name: str, dimensions: int | None) -> EmbeddingModel:
+        """A provider's embedding model by name; the models that the catalog chats with are none."""
+        if models.catalog.view.chats(name):
+            raise UnknownModelError(param="model")
+        return await named.find(name, dimensions)
+
+    return Embeddings(embedder=engines.embedder, find_model=find, labeller=labeller, metrics=metrics)
 
 
 def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from app.errors import UpstreamRejectedError
 from app.models import Delta, Dispatch, FinishReason, Label, Locality, Model, Passage, Piece, Price, Prompt, Stop, Usage
 from app.protocols import ProviderStatus
-from app.providers.token_estimate import count_tokens
+from app.utils.tokens import token_spans
 
 EXTRACTIVE = Model(
     provider="builtin",
@@ -83,8 +83,8 @@ class Extractive:
             for group in groups:
                 yield Delta(content=group, index=index)
             yield Stop(reason=reason, index=index)
-            written += sum(count_tokens(group) for group in groups)
-        asked = sum(count_tokens(message.text) for message in prompt.messages)
+            written += sum(len(token_spans(group)) for group in groups)
+        asked = sum(len(token_spans(message.text)) for message in prompt.messages)
         yield Usage(prompt_tokens=asked, completion_tokens=written, estimated=True)
 
     async def probe(self) -> ProviderStatus:
@@ -188,7 +188,7 @@ def _cut(text: str, *, limit: int | None) -> tuple[list[str], FinishReason]:
     groups = _WORD_GROUP.findall(text)
     if limit is None:
         return groups, "stop"
-    sizes = accumulate(count_tokens(group) for group in groups)
+    sizes = accumulate(len(token_spans(group)) for group in groups)
     fitting = [group for group, size in zip(groups, sizes, strict=True) if size <= limit]
     return fitting, "stop" if len(fitting) == len(groups) else "length"
 

@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from app.dependencies import EDGE, ChatCaller, ExplanationCaller, ServicesDep, StatedLabelDep
+from app.models import Candidate
 from app.routers.bodies import BoundedRoute
-from app.routers.native import ChatBody, ChatReply, NativeSurface, route_reply
+from app.routers.native import ChatBody, ChatReply, NativeSurface, breaker_word, pricing_reply, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.routers.schemas import EVENT, ExplanationReply
+from app.services.catalog import CatalogView
 
 router = APIRouter(tags=["chat"], route_class=BoundedRoute, dependencies=EDGE)
 SURFACE = NativeSurface()
@@ -52,13 +54,24 @@ async def chat_stream(body: ChatBody, services: ServicesDep, caller: ChatCaller,
 async def explain(body: ChatBody, services: ServicesDep, caller: ExplanationCaller, stated: StatedLabelDep) -> Response:
     """Say which model a `/chat` body would go to, and why, without sending it anywhere."""
     explanation = await services.gateway.explain(body.to_request(stream=False, stated=stated), caller=caller)
-    route = explanation.route
+    route, view = explanation.route, services.catalog.view
     return json_response(
         {
             "sensitivity": route.label.word,
             "complexity": route.complexity,
             "complexity_score": route.complexity_score,
             "model": explanation.model,
-            "route": route_reply(route),
+            "route": {**route_reply(route), "candidates": [_candidate(each, view=view) for each in route.candidates]},
         }
     )
+
+
+def _candidate(candidate: Candidate, *, view: CatalogView) -> dict[str, Any]:
+    """A candidate with what decides on its place: candidates come in the order in which they are tried."""
+    model = view.find(candidate.model)
+    return {
+        "model": candidate.model,
+        "dropped": candidate.dropped,
+        "pricing": pricing_reply(model),
+        "breaker": breaker_word(candidate.model, view=view),
+    }

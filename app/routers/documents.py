@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
@@ -33,6 +34,8 @@ FORM_FIELDS = frozenset({"files", "ids", "collection", "sensitivity", "metadata"
 JSON_FIELDS = frozenset({"ids", "metadata"})
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
+EVENTS = "text/event-stream"
+Accept = Annotated[str, Header(max_length=1000)]
 Metadata = Annotated[dict[str, JsonValue], Field(max_length=100)]
 
 
@@ -148,14 +151,35 @@ async def list_documents(
     responses={200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}}},
 )
 async def watch_document(
-    document_id: str, services: ServicesDep, caller: DocumentReader, collection: Name = "default"
+    document_id: str,
+    services: ServicesDep,
+    caller: DocumentReader,
+    collection: Name = "default",
+    accept: Accept = "*/*",
 ) -> Response:
-    """Server-sent events: the document each time it has come further, until it is indexed or failed, then `[DONE]`."""
-    key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
+    """Server-sent events: the document each time it has come further, until it is indexed or failed, then `[DONE]`.
+
+    Where a document's own id is `{document_id}/events`, this is that document; with `Accept: text/event-stream` the
+    events of any document are at its own address too.
+    """
+    named = DocumentKey(tenant=caller.tenant, collection=collection, id=f"{document_id}/events")
+    version = await services.documents.get(named, clearance=caller.clearance)
+    if version is not None and EVENTS in accept:
+        return await _watch(named, services=services, caller=caller)
+    if version is not None:
+        return _document_response(version)
+    return await _watch(replace(named, id=document_id), services=services, caller=caller)
+
+
+async def _watch(key: DocumentKey, *, services: Services, caller: Caller) -> Response:
     if await services.documents.get(key, clearance=caller.clearance) is None:
         raise NotFoundError
     events = _events(services.ingestion.watch(key, caller=caller))
     return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+def _document_response(version: DocumentVersion) -> Response:
+    return json_response(_document_reply(version), headers={"cache-control": "no-store"})
 
 
 async def _events(versions: AsyncGenerator[DocumentVersion | None]) -> AsyncIterator[bytes]:
@@ -191,14 +215,20 @@ async def read_text(
 
 @router.get("/{document_id:path}", response_model=DocumentReply)
 async def read_document(
-    document_id: str, services: ServicesDep, caller: DocumentReader, collection: Name = "default"
+    document_id: str,
+    services: ServicesDep,
+    caller: DocumentReader,
+    collection: Name = "default",
+    accept: Accept = "*/*",
 ) -> Response:
-    """How far a document has come, what it holds, and why it failed if it did."""
+    """How far a document has come, what it holds, and why it failed; `Accept: text/event-stream` watches it."""
     key = DocumentKey(tenant=caller.tenant, collection=collection, id=document_id)
+    if EVENTS in accept:
+        return await _watch(key, services=services, caller=caller)
     version = await services.documents.get(key, clearance=caller.clearance)
     if version is None:
         raise NotFoundError
-    return json_response(_document_reply(version), headers={"cache-control": "no-store"})
+    return _document_response(version)
 
 
 @router.delete(

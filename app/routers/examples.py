@@ -133,6 +133,8 @@ CATALOG_MODEL: dict[str, Any] = {
     "locality": "cloud",
     "clearance": "internal",
     "available": True,
+    "breaker": "closed",
+    "fallback": {"moderate": 1, "complex": 3},
 }
 DECISION: dict[str, Any] = {
     "time": TIME,
@@ -216,7 +218,13 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
             "complexity": "simple",
             "complexity_score": 0.12,
             "model": MODEL,
-            "route": {**ROUTE, "attempts": []},
+            "route": {
+                **ROUTE,
+                "candidates": [
+                    {**candidate, "pricing": None, "breaker": "closed"} for candidate in ROUTE["candidates"]
+                ],
+                "attempts": [],
+            },
         }
     },
     "post /documents": {

@@ -13,6 +13,7 @@ from pydantic.json_schema import WithJsonSchema
 from app.errors import SluiceError
 from app.models import (
     Admitted,
+    Attempt,
     CacheUse,
     ChatRequest,
     Citation,
@@ -23,6 +24,7 @@ from app.models import (
     ImagePart,
     Label,
     Message,
+    Model,
     Part,
     RetrievalScope,
     Route,
@@ -32,7 +34,8 @@ from app.models import (
     Usage,
 )
 from app.routers.replies import Answer, error_body
-from app.routers.schemas import RouteReply
+from app.routers.schemas import RouteReply, UsageReply
+from app.services.catalog import CatalogView
 
 LONGEST_MESSAGE = 1_000_000
 IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
@@ -183,13 +186,6 @@ def cache_use(cache: bool | CacheBody) -> CacheUse:
     return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl)
 
 
-class UsageReply(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    estimated: bool
-
-
 class CitationReply(BaseModel):
     """`passage` is for `GET /documents/{document_id}/text`, which shows it at its place."""
 
@@ -306,6 +302,26 @@ def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def pricing_reply(model: Model | None) -> dict[str, float] | None:
+    """US dollars for a token, `None` if the price is unknown."""
+    price = model.price if model is not None else None
+    return None if price is None else {"prompt": price.prompt, "completion": price.completion}
+
+
+def breaker_word(model: str, *, view: CatalogView) -> str:
+    """An open breaker sends a model to the end of every plan, refusing nothing."""
+    return "open" if model in view.health.open else "closed"
+
+
+def _attempt_reply(attempt: Attempt) -> dict[str, Any]:
+    reply: dict[str, Any] = {"model": attempt.model, "outcome": attempt.outcome}
+    if attempt.usage is not None:
+        reply["usage"] = usage_reply(attempt.usage)
+    if attempt.check is not None:
+        reply["check"] = attempt.check
+    return reply
+
+
 def route_reply(route: Route) -> dict[str, Any]:
     """The explanation of a route: names, numbers and positions, never text."""
     return {
@@ -316,7 +332,7 @@ def route_reply(route: Route) -> dict[str, Any]:
         ],
         "rule": route.rule,
         "candidates": [{"model": candidate.model, "dropped": candidate.dropped} for candidate in route.candidates],
-        "attempts": [{"model": attempt.model, "outcome": attempt.outcome} for attempt in route.attempts],
+        "attempts": [_attempt_reply(attempt) for attempt in route.attempts],
         "cache": route.cache,
         "history": route.history,
     }

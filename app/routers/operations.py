@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +13,12 @@ from fastapi.responses import PlainTextResponse
 from app.dependencies import AnyCaller, ServicesDep
 from app.errors import SluiceError
 from app.models import Model
+from app.routers.native import breaker_word, pricing_reply
 from app.routers.pages import page, prefers_html
 from app.routers.replies import json_response
 from app.routers.schemas import CatalogReply, HealthReply, ReadyReply, RootReply
 from app.services.catalog import CatalogView
+from app.services.llm_router import fallback_orders
 from app.wiring import Services
 
 router = APIRouter(tags=["operations"])
@@ -72,8 +74,9 @@ async def metrics(services: ServicesDep) -> Response:
 async def models(services: ServicesDep, caller: AnyCaller, *, vision: bool = False, free: bool = False) -> Response:
     """The models that the caller may use; `?vision=true` those that see, `?free=true` those that cost nothing."""
     view = services.catalog.view
+    orders = fallback_orders(view)
     found = [
-        _model_reply(model, view=view)
+        _model_reply(model, view=view, orders=orders)
         for model in view.models.values()
         if caller.may_use(model) and (model.vision or not vision) and (_is_free(model) or not free)
     ]
@@ -84,9 +87,8 @@ def _is_free(model: Model) -> bool:
     return model.price is not None and model.price.prompt == 0 and model.price.completion == 0
 
 
-def _model_reply(model: Model, *, view: CatalogView) -> dict[str, Any]:
-    """Prices are US dollars for a token. An open breaker sends a model to the end of every plan, refusing nothing."""
-    price = {"prompt": model.price.prompt, "completion": model.price.completion} if model.price else None
+def _model_reply(model: Model, *, view: CatalogView, orders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """`fallback` is the model's place in the order in which a public prompt of each tier tries models, from 1 on."""
     return {
         "id": model.id,
         "name": model.title or model.name,
@@ -94,11 +96,12 @@ def _model_reply(model: Model, *, view: CatalogView) -> dict[str, Any]:
         "tier": model.tier,
         "context_length": model.context_length,
         "supports_vision": model.vision,
-        "pricing": price,
+        "pricing": pricing_reply(model),
         "locality": model.locality,
         "clearance": model.clearance.word,
         "available": view.answers(model),
-        "breaker": "open" if model.id in view.health.open else "closed",
+        "breaker": breaker_word(model.id, view=view),
+        "fallback": {tier: order.index(model.id) + 1 for tier, order in orders.items() if model.id in order},
     }
 
 

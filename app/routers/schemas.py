@@ -44,11 +44,23 @@ class CandidateReply(BaseModel):
     dropped: str | None
 
 
+class UsageReply(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool
+
+
 class AttemptReply(BaseModel):
-    """One call to one model; `outcome` is `ok` or the code of the failure."""
+    """One call to one model; `outcome` is `ok`, the code of the failure, or `sample` for a cascade's second look.
+
+    `usage` is what a call took whose answer was not given out; `check` is what a cascade thought of the answer.
+    """
 
     model: str
     outcome: str
+    usage: UsageReply | None = None
+    check: str | None = None
 
 
 class RouteReply(BaseModel):
@@ -63,6 +75,24 @@ class RouteReply(BaseModel):
     history: Literal["none", "whole", "summary", "trimmed"]
 
 
+class PricingReply(BaseModel):
+    """US dollars for one token."""
+
+    prompt: float
+    completion: float
+
+
+class ExplainedCandidateReply(CandidateReply):
+    """In the order in which they are tried. An open breaker sends a model to the end and refuses nothing."""
+
+    pricing: PricingReply | None
+    breaker: Literal["open", "closed"]
+
+
+class ExplainedRouteReply(RouteReply):
+    candidates: list[ExplainedCandidateReply]  # type: ignore[assignment]  # the same list with more in it
+
+
 class ExplanationReply(BaseModel):
     """`model` is the one a request would go to first, null if there is none."""
 
@@ -70,7 +100,7 @@ class ExplanationReply(BaseModel):
     complexity: Complexity
     complexity_score: float
     model: str | None
-    route: RouteReply
+    route: ExplainedRouteReply
 
 
 class DocumentErrorReply(BaseModel):
@@ -200,15 +230,12 @@ class HistoryReply(BaseModel):
     messages: list[HistoryTurnReply]
 
 
-class PricingReply(BaseModel):
-    """US dollars for one token."""
-
-    prompt: float
-    completion: float
-
-
 class CatalogModelReply(BaseModel):
-    """A model of the catalog; `available` says whether it can be called now."""
+    """A model of the catalog; `available` says whether it can be called now.
+
+    `fallback` has its place among the models that a public prompt of each tier tries, from 1 on. An open `breaker`
+    sends it to the end and refuses nothing.
+    """
 
     id: str
     name: str
@@ -219,6 +246,8 @@ class CatalogModelReply(BaseModel):
     locality: Locality
     clearance: LabelName
     available: bool
+    breaker: Literal["open", "closed"]
+    fallback: dict[str, int]
 
 
 class CatalogReply(BaseModel):

@@ -9,10 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from app.errors import RateLimitedError, TokensOverLimitError, TooManyStreamsError
-from app.models import Admitted, Allowance, Caller, ChatRequest, Delta, Event, Finished, Limits, Remainder, Started
+from app.models import Admitted, Allowance, Caller, Charge, ChatRequest, Event, Limits, Prompt, Remainder
 from app.protocols import Demand, Lease, Taking, WindowStore
-from app.services.prompting import estimate_text_tokens, estimate_tokens
+from app.services.calls import Book
+from app.services.prompting import count_prompt_tokens
 from app.services.recorder import Progress
+from app.utils.tokens import Family
 
 # What an answer is taken to cost when nobody says how long it may be.
 ANSWER_TOKENS = 256
@@ -72,27 +74,41 @@ class Admission:
             return None
         return Reservation(demands, None, await self._windows.take(demands))
 
-    def watch(self, events: Events, *, request: ChatRequest, caller: Caller) -> Events:
-        """The events of the request's answer under the caller's limits; raises `RateLimitedError` beyond them."""
-        if not any(self._subjects(caller)):
-            return events
-        return self._watch(events, request=request, caller=caller)
+    def watch(
+        self, make_events: Callable[[Book], Events], *, request: ChatRequest, caller: Caller, book: Book
+    ) -> Events:
+        """The events of the request's answer under the caller's limits; raises `RateLimitedError` beyond them.
 
-    async def _watch(self, events: Events, *, request: ChatRequest, caller: Caller) -> Events:
-        prompt = estimate_tokens(request.messages)
-        async with aclosing(events):
-            reservation = await self._reserve(request, caller=caller, prompt=prompt)
+        What the events book is what they cost, whether the answer was complete or not.
+        """
+        if not any(self._subjects(caller)):
+            return make_events(book)
+        return self._watch(make_events, request=request, caller=caller, book=book)
+
+    async def _watch(
+        self, make_events: Callable[[Book], Events], *, request: ChatRequest, caller: Caller, book: Book
+    ) -> Events:
+        charges: list[Charge] = []
+
+        def note(charge: Charge) -> None:
+            charges.append(charge)
+            book(charge)
+
+        async with aclosing(make_events(note)) as events:
+            reservation = await self._reserve(request, caller=caller)
             yield Admitted(reservation.allowance)
             reservation.refuse_excess()
-            spent = _Spent(prompt)
             try:
                 async for event in events:
-                    spent.note(event)
                     yield event
             finally:
-                self._settle(reservation, tokens=spent.tokens)
+                # Closed first: what a cut call took is booked then.
+                await events.aclose()
+                self._settle(reservation, tokens=sum(charge.usage.total_tokens for charge in charges))
 
-    async def _reserve(self, request: ChatRequest, *, caller: Caller, prompt: int) -> Reservation:
+    async def _reserve(self, request: ChatRequest, *, caller: Caller) -> Reservation:
+        sent = Prompt(messages=request.messages, tooling=request.tooling)
+        prompt = count_prompt_tokens(sent)[Family.CL100K]
         answer = (request.sampling.max_tokens or ANSWER_TOKENS) * (request.sampling.n or 1)
         demands = tuple(self._demands(caller, tokens=prompt + answer))
         if any(demand.cost > demand.limit for demand in demands):
@@ -123,28 +139,3 @@ class Admission:
         if caller.user is not None and self._user_limits != NO_LIMITS:
             named = hmac.digest(self._secret, f"{caller.tenant}\0{caller.user}".encode(), hashlib.sha256)
             yield f"user:{named.hex()[:32]}", self._user_limits
-
-
-@dataclass(slots=True)
-class _Spent:
-    """What an answer has cost so far: what its end says, or an estimate of what was written when it was cut."""
-
-    prompt: int
-    _begun: bool = False
-    _written: int = 0
-    _settled: int | None = None
-
-    @property
-    def tokens(self) -> int:
-        if self._settled is not None:
-            return self._settled
-        return self.prompt + self._written if self._begun else 0
-
-    def note(self, event: Event | Progress) -> None:
-        match event:
-            case Started():
-                self._begun = event.route.cache != "hit"
-            case Delta() if self._begun:
-                self._written += estimate_text_tokens(event.content)
-            case Finished():
-                self._settled = 0 if event.cached else event.usage.total_tokens

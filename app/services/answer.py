@@ -19,7 +19,8 @@ from app.models import (
     ToolCall,
     Usage,
 )
-from app.services.prompting import estimate_text_tokens, estimate_tokens
+from app.services.prompting import count_prompt_tokens
+from app.utils.tokens import count_tokens, family_of
 
 SOURCE_NUMBER = re.compile(r"\[(\d{1,3})\]", re.ASCII)
 
@@ -42,6 +43,10 @@ class Draft:
                 self.usage = piece
 
     @property
+    def has_begun(self) -> bool:
+        return bool(self.deltas or self.stops or self.usage)
+
+    @property
     def finish_reasons(self) -> tuple[FinishReason, ...]:
         """One for each choice, in the order of the choices."""
         return tuple(reason for _, reason in sorted(self.stops.items()))
@@ -57,15 +62,22 @@ class Draft:
         text = "".join(delta.content for delta in deltas)
         return Message(role="assistant", parts=(TextPart(text),) if text else (), tool_calls=_tool_calls(deltas))
 
-    def settled_usage(self, prompt: Prompt) -> Usage:
-        """What the provider reported, or an estimate that says that it is one."""
+    def settled_usage(self, prompt: Prompt, *, model: str) -> Usage:
+        """What the provider reported, or an estimate that says that it is one. A thought is about one token."""
         if self.usage is not None:
             return self.usage
+        family = family_of(model)
+        refused = "".join(delta.refusal for delta in self.deltas)
         written = sum(
-            estimate_text_tokens(choice.text + "".join(call.name + call.arguments for call in choice.tool_calls))
+            count_tokens(choice.text + "".join(call.name + call.arguments for call in choice.tool_calls), family=family)
             for choice in self.choices
         )
-        return Usage(prompt_tokens=estimate_tokens(prompt.messages), completion_tokens=written, estimated=True)
+        thoughts = sum(delta == Delta(index=delta.index) for delta in self.deltas)
+        return Usage(
+            prompt_tokens=count_prompt_tokens(prompt)[family],
+            completion_tokens=written + count_tokens(refused, family=family) + thoughts,
+            estimated=True,
+        )
 
 
 def _tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,16 +23,36 @@ UNSURE = re.compile(
 )
 
 
+# A second sample is short, and drawn with some chance in it: two certain answers to one prompt always agree.
+SAMPLE_TOKENS = 64
+SAMPLE_TEMPERATURE = 1.0
+WORD = re.compile(r"\w+(?:[.,]\d+)*")
+
+
+class Verdict(enum.StrEnum):
+    """What is thought of an answer: that it is good enough, or the first reason why not."""
+
+    KEPT = "kept"
+    CUT = "cut"
+    EMPTY = "empty"
+    UNSURE = "unsure"
+    FORM = "wrong_form"
+    IMPROBABLE = "improbable"
+    DISAGREES = "disagrees"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cascade:
     """`first` is the id of the cheap model that answers a tier first.
 
     `min_logprob` is the lowest mean log-probability of a token that its answer may have, where its provider gives
-    them; `None` does not look at them.
+    them. Where it does not, `min_agreement` is the least share (0..1) of a second short answer's words that the first
+    must have too. `None` does not look.
     """
 
     first: str
     min_logprob: float | None = None
+    min_agreement: float | None = None
 
     def prepare(self, prompt: Prompt) -> Prompt:
         """The prompt for the cheap model: with log-probabilities if they are looked at."""
@@ -39,22 +60,54 @@ class Cascade:
             return prompt
         return replace(prompt, sampling=replace(prompt.sampling, logprobs=True))
 
-    def is_weak(self, pieces: Sequence[Piece], *, prompt: Prompt) -> bool:
+    def judge(self, pieces: Sequence[Piece], *, prompt: Prompt) -> Verdict:
         """Whether a complete answer is unsure, empty, cut without being asked to, or not in the form asked for.
 
         What the provider refused is no weakness but its answer.
         """
-        draft = Draft()
-        for piece in pieces:
-            draft.add(piece)
-        if any(delta.refusal for delta in draft.deltas) or "content_filter" in draft.finish_reasons:
-            return False
+        draft = _draft(pieces)
+        if _is_refused(draft):
+            return Verdict.KEPT
         if "length" in draft.finish_reasons and prompt.sampling.max_tokens is None:
-            return True
-        if any(_is_weak_choice(choice.text, calls=len(choice.tool_calls), prompt=prompt) for choice in draft.choices):
-            return True
+            return Verdict.CUT
+        for choice in draft.choices:
+            verdict = _judge_choice(choice.text, calls=len(choice.tool_calls), prompt=prompt)
+            if verdict is not Verdict.KEPT:
+                return verdict
         mean = _mean_logprob(draft.deltas)
-        return self.min_logprob is not None and mean is not None and mean < self.min_logprob
+        improbable = self.min_logprob is not None and mean is not None and mean < self.min_logprob
+        return Verdict.IMPROBABLE if improbable else Verdict.KEPT
+
+    def wants_sample(self, pieces: Sequence[Piece]) -> bool:
+        """Whether the answer has to be compared with a second one: it is text, and nothing tells how sure it is."""
+        if self.min_agreement is None:
+            return False
+        draft = _draft(pieces)
+        told = self.min_logprob is not None and _mean_logprob(draft.deltas) is not None
+        return not told and not _is_refused(draft) and not any(choice.tool_calls for choice in draft.choices)
+
+    def resample(self, prompt: Prompt, *, fixed: bool = False) -> Prompt:
+        """The prompt for a second, short answer; a model whose sampling is `fixed` takes no temperature."""
+        limit = min(prompt.sampling.max_tokens or SAMPLE_TOKENS, SAMPLE_TOKENS)
+        sampling = replace(prompt.sampling, max_tokens=limit, seed=None, n=None, logprobs=None, top_logprobs=None)
+        return replace(prompt, sampling=sampling if fixed else replace(sampling, temperature=SAMPLE_TEMPERATURE))
+
+    def compare(self, first: Sequence[Piece], second: Sequence[Piece], *, prompt: Prompt) -> Verdict:
+        """Whether the first answer says what the second says, as far as that one goes."""
+        asked = next((message.text for message in reversed(prompt.messages) if message.role == "user"), "")
+        agreed = agreement(_draft(first).choices[0].text, _draft(second).choices[0].text, asked=asked)
+        return Verdict.DISAGREES if agreed < (self.min_agreement or 0.0) else Verdict.KEPT
+
+
+def agreement(first: str, second: str, *, asked: str) -> float:
+    """The share of the second text's words that the first has too, in 0..1; words of the question tell nothing.
+
+    Numbers are words. An empty second text, such as that of a model that used up its tokens thinking, contradicts
+    nothing.
+    """
+    words, question = _words(second), _words(asked)
+    telling = words - question or words
+    return len(telling & _words(first)) / len(telling) if telling else 1.0
 
 
 def without_logprobs(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -65,10 +118,29 @@ def without_logprobs(pieces: Iterable[Piece]) -> Iterator[Piece]:
             yield stripped
 
 
-def _is_weak_choice(text: str, *, calls: int, prompt: Prompt) -> bool:
+def _draft(pieces: Iterable[Piece]) -> Draft:
+    draft = Draft()
+    for piece in pieces:
+        draft.add(piece)
+    return draft
+
+
+def _is_refused(draft: Draft) -> bool:
+    return any(delta.refusal for delta in draft.deltas) or "content_filter" in draft.finish_reasons
+
+
+def _words(text: str) -> set[str]:
+    return set(WORD.findall(text.casefold()))
+
+
+def _judge_choice(text: str, *, calls: int, prompt: Prompt) -> Verdict:
     if calls:
-        return False
-    return not text.strip() or UNSURE.match(text) is not None or not _has_form(text, prompt.tooling.response_format)
+        return Verdict.KEPT
+    if not text.strip():
+        return Verdict.EMPTY
+    if UNSURE.match(text):
+        return Verdict.UNSURE
+    return Verdict.KEPT if _has_form(text, prompt.tooling.response_format) else Verdict.FORM
 
 
 def _has_form(text: str, response_format: JSONValue) -> bool:

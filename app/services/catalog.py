@@ -71,6 +71,14 @@ class CatalogView:
         """Whether the model can be called now and its provider, as far as it was asked, says so too."""
         return model.id in self.available and self.status.get(model.provider, True)
 
+    def chats(self, name: str) -> bool:
+        """Whether the name is that of a model that the file or a setting has prompts answered by."""
+        model = self.find(name)
+        return model is not None and (model.tier is not None or model.id in self._preferred())
+
+    def _preferred(self) -> frozenset[str]:
+        return frozenset(name for names in self.preferences.values() for name in names)
+
     @property
     def fingerprint(self) -> str:
         """A digest of what decides which model answers, as part of the cache's key."""

@@ -17,8 +17,9 @@ from app.services.strategies import Strategy, WeightedSplit
 TOKENS_PER_MILLION = 1_000_000
 
 # What a request may need of a model, beside being cleared for it and having the room. `prefill`: to go on from the
-# beginning of an answer. `sampling` (temperature, top_p) is a wish: it is left out for models that refuse it.
-Ability = Literal["vision", "tools", "json_schema", "choices", "logprobs", "prefill", "sampling"]
+# beginning of an answer. `sampling` (temperature, top_p) is a wish: it is left out for models that refuse it. One that
+# refuses `streaming` is asked for its answers in one piece.
+Ability = Literal["vision", "tools", "json_schema", "choices", "logprobs", "prefill", "sampling", "streaming"]
 ABILITIES: frozenset[str] = frozenset(get_args(Ability))
 
 # Their addresses and keys are settings; the file may only say what they lack.
@@ -149,9 +150,13 @@ def _parse_strategy(value: object) -> Strategy:
 
 
 def _parse_cascade(entry: Mapping[str, Any]) -> Cascade:
-    _refuse_unknown(entry, known={"first", "min_logprob"}, where="cascade")
-    lowest = entry.get("min_logprob")
-    return Cascade(first=str(entry["first"]), min_logprob=None if lowest is None else float(lowest))
+    _refuse_unknown(entry, known={"first", "min_logprob", "min_agreement"}, where="cascade")
+    lowest, least = entry.get("min_logprob"), entry.get("min_agreement")
+    return Cascade(
+        first=str(entry["first"]),
+        min_logprob=None if lowest is None else float(lowest),
+        min_agreement=None if least is None else float(least),
+    )
 
 
 def _is_weight(value: object) -> bool:

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from app.errors import (
@@ -18,12 +18,14 @@ from app.errors import (
     UpstreamUnavailableError,
     WeakAnswerError,
 )
-from app.models import Attempt, Delta, Dispatch, Label, Locality, Model, Piece, Prompt, Usage
+from app.models import Attempt, Locality, Model, Piece, Usage
 from app.protocols import ChatProvider
 from app.services.bulkhead import Bulkheads
-from app.services.cascade import without_logprobs
+from app.services.calls import Book, Call, address
+from app.services.cascade import Verdict, without_logprobs
 from app.services.health import Health, is_fault
 from app.services.llm_router import Plan
+from app.services.redaction import Outgoing
 
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
 LONGEST_RETRY_AFTER = 2.0
@@ -43,7 +45,8 @@ MOST_MODELS_TRIED = 8
 class TimeOuts:
     """In seconds. Local models may have to load their weights first, so they get longer for the first token.
 
-    An answer that is asked for in one piece has its first token when it is there. `total` is for all attempts together.
+    Models are asked for streams, whatever the client wants. `total` is for all attempts together; a model that cannot
+    stream has all of it for its answer.
     """
 
     first_token: float
@@ -72,28 +75,33 @@ class Completion:
         self._timeouts = timeouts
         self._jitter = jitter
 
-    async def run(self, plan: Plan, prompt: Prompt, *, label: Label) -> AsyncGenerator[Attempt | Piece, None]:
+    async def run(self, plan: Plan, outgoing: Outgoing, *, book: Book) -> AsyncGenerator[Attempt | Piece, None]:
         """Yield an `Attempt` for each call that failed and for the one that answers, then its pieces.
 
-        Nothing of an answer is given out before its first content, and nothing of one that is asked for in one piece
-        before its proper end: until then the next model may take its place. A doubted answer of a cascade is given out
-        if no other model answers. Raises the last model's `UpstreamError` if none does, and any error after the first
-        content as it is.
+        Each model gets the version of the prompt that it is cleared for. Nothing of an answer is given out before its
+        first content, and nothing of one that the client wants in one piece before its proper end: until then the next
+        model may take its place. A doubted answer of a cascade is given out if no other model answers. What a call
+        took is booked when it ends. Raises the last model's `UpstreamError` if none answers, and any error after the
+        first content as it is.
         """
         deadline = asyncio.get_running_loop().time() + self._timeouts.total
         failures: list[UpstreamError] = []
         doubted: Sequence[Attempt | Piece] = ()
         async with aclosing(self._turns(plan.models, failures=failures, deadline=deadline)) as turns:
             async for model in turns:
-                dispatch = Dispatch(_adapted(prompt, model=model, plan=plan), label, model)
-                async with aclosing(self._call(dispatch, deadline=deadline)) as pieces:
+                call = Call(address(model, plan=plan, outgoing=outgoing), outgoing=outgoing, book=book)
+                check: Verdict | None = None
+                async with aclosing(self._ask(call, deadline=deadline)) as pieces:
                     try:
-                        held = await _hold(pieces, whole=not prompt.stream or plan.checks(model))
+                        held = await _hold(pieces, whole=not outgoing.prompt.stream or plan.checks(model))
                     except UpstreamError as error:
                         failures.append(error)
                     else:
-                        answer = [Attempt(model=model.id, outcome="ok"), *_restored(held, prompt=prompt)]
-                        if not plan.doubts(model, held, prompt=prompt):
+                        check, samples = await self._check(plan, call, held=held, deadline=deadline)
+                        for sample in samples:
+                            yield sample
+                        answer = [Attempt(model=model.id, outcome="ok", check=check), *_as_asked(held, outgoing)]
+                        if check in (None, Verdict.KEPT):
                             for item in answer:
                                 yield item
                             async for piece in pieces:
@@ -101,11 +109,32 @@ class Completion:
                             return
                         doubted = answer
                         failures.append(WeakAnswerError())
-                yield Attempt(model=model.id, outcome=failures[-1].code)
+                yield Attempt(model=model.id, outcome=failures[-1].code, usage=call.usage, check=check)
         if not doubted:
             raise failures[-1] if failures else UpstreamUnavailableError()
         for item in doubted:
             yield item
+
+    async def _check(
+        self, plan: Plan, call: Call, *, held: Sequence[Piece], deadline: float
+    ) -> tuple[Verdict | None, Sequence[Attempt]]:
+        """What a cascade makes of a whole answer, `None` without one, and the second call that this took, if any."""
+        if plan.cascade is None or not plan.checks(call.model):
+            return None, ()
+        cascade = plan.cascade
+        verdict = cascade.judge(held, prompt=call.prompt)
+        if verdict is not Verdict.KEPT or not cascade.wants_sample(held):
+            return verdict, ()
+        second = call.with_prompt(cascade.resample(call.prompt, fixed=call.model.id in plan.without_sampling))
+        pieces: list[Piece] = []
+        outcome = "sample"
+        try:
+            async with aclosing(self._ask(second, deadline=deadline)) as sampled:
+                pieces.extend([piece async for piece in sampled])
+        except UpstreamError as error:
+            outcome = error.code
+        verdict = cascade.compare(held, pieces, prompt=call.prompt) if outcome == "sample" else verdict
+        return verdict, (Attempt(model=call.model.id, outcome=outcome, usage=second.usage),)
 
     async def _turns(
         self, models: Sequence[Model], *, failures: Sequence[UpstreamError], deadline: float
@@ -135,30 +164,26 @@ class Completion:
                 yield model
         yield from waiting
 
-    async def _call(self, dispatch: Dispatch[Prompt], *, deadline: float) -> AsyncGenerator[Piece, None]:
-        """One call: in a slot of its model, with its waits bounded, and judged by how it ends."""
-        model, streamed = dispatch.model, dispatch.payload.stream
-        provider = self._providers.get(model.provider, self._fallback_provider)
-        async with self._bulkheads.slot(model.id):
-            with self._health.watch(model.id, streamed=streamed) as note_content:
-                began = False
-                timed = self._in_time(provider.complete(dispatch), model=model, deadline=deadline)
-                async with aclosing(timed) as pieces:
+    async def _ask(self, call: Call, *, deadline: float) -> AsyncGenerator[Piece, None]:
+        """One call: in a slot of its model, with its waits bounded, metered, and judged by how it ends."""
+        provider = self._providers.get(call.model.provider, self._fallback_provider)
+        async with self._bulkheads.slot(call.model.id):
+            with self._health.watch(call.model.id) as note_content:
+                timed = self._in_time(provider.complete(call.dispatch), call=call, deadline=deadline)
+                async with aclosing(call.watch(timed)) as pieces:
                     async for piece in pieces:
-                        if _is_thinking(piece):
-                            continue
-                        if not began:
-                            note_content()
-                            began = True
+                        note_content()
                         yield piece
 
     async def _in_time(
-        self, pieces: AsyncGenerator[Piece, None], *, model: Model, deadline: float
+        self, pieces: AsyncGenerator[Piece, None], *, call: Call, deadline: float
     ) -> AsyncGenerator[Piece, None]:
         """The same pieces; raises `UpstreamTimeoutError` if one of them is late. Thinking is a sign of life too."""
         loop = asyncio.get_running_loop()
-        local = model.locality is Locality.LOCAL
+        local = call.model.locality is Locality.LOCAL
         patience = self._timeouts.first_token_local if local else self._timeouts.first_token
+        if not call.prompt.stream:
+            patience = self._timeouts.total
         async with aclosing(pieces):
             while True:
                 try:
@@ -193,20 +218,6 @@ async def _hold(pieces: AsyncGenerator[Piece, None], *, whole: bool) -> list[Pie
     return held
 
 
-def _is_thinking(piece: Piece) -> bool:
-    """A delta without content: the model thinks, and its thoughts are not passed on."""
-    return isinstance(piece, Delta) and piece == Delta(index=piece.index)
-
-
-def _adapted(prompt: Prompt, *, model: Model, plan: Plan) -> Prompt:
-    """The prompt without the wishes that the model refuses and that an answer is good without."""
-    if plan.checks(model) and plan.cascade is not None:
-        prompt = plan.cascade.prepare(prompt)
-    if model.id not in plan.without_sampling:
-        return prompt
-    return replace(prompt, sampling=replace(prompt.sampling, temperature=None, top_p=None))
-
-
-def _restored(held: Sequence[Piece], *, prompt: Prompt) -> Sequence[Piece]:
-    """As the caller asked: log-probabilities that only a check wanted are not passed on."""
-    return held if prompt.sampling.logprobs else tuple(without_logprobs(held))
+def _as_asked(held: Sequence[Piece], outgoing: Outgoing) -> Sequence[Piece]:
+    """Log-probabilities that only a check wanted are not passed on."""
+    return held if outgoing.prompt.sampling.logprobs else tuple(without_logprobs(held))

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from app.errors import ContextLengthError, InvalidRequestError, NoClearedModelError, UnknownModelError
+from app.errors import (
+    ContextLengthError,
+    InvalidRequestError,
+    NoClearedModelError,
+    UnknownModelError,
+    UpstreamModelNotFoundError,
+)
 from app.models import Caller, Dispatch, Label, Usage
 from app.protocols import EmbeddingModel, Vectors
 from app.services.labels import Labeller
 from app.utils.monitoring import Metrics
+from app.utils.tokens import count_tokens
 
 AUTO = "auto"
+
+# From a name and the dimensions asked for to a provider's model; raises `UnknownModelError` for a name nobody has.
+FindModel = Callable[[str, int | None], Awaitable[EmbeddingModel]]
 
 # The longest text that OpenAI's embedding models take.
 LONGEST_TEXT = 8192
@@ -54,15 +64,18 @@ class Embedded:
 
 
 class Embeddings:
-    """Embeds callers' texts with the one embedding model that is in force.
+    """Embeds callers' texts with the embedding model that is in force, or with a provider's that they name.
 
-    A text that is longer than the model's window is cut into windows of equal length; its vector is their mean by
-    tokens, scaled to unit length, as OpenAI's cookbook does it ("Embedding texts that are longer than the model's
-    maximum context length").
+    A text that is longer than the window of the model in force is cut into windows of equal length; its vector is their
+    mean by tokens, scaled to unit length, as OpenAI's cookbook does it ("Embedding texts that are longer than the
+    model's maximum context length"). A provider's model gets each text whole, so that its vectors are the provider's.
     """
 
-    def __init__(self, *, embedder: EmbeddingModel, labeller: Labeller, metrics: Metrics) -> None:
+    def __init__(
+        self, *, embedder: EmbeddingModel, find_model: FindModel, labeller: Labeller, metrics: Metrics
+    ) -> None:
         self._embedder = embedder
+        self._find_model = find_model
         self._labeller = labeller
         self._metrics = metrics
 
@@ -72,23 +85,30 @@ class Embeddings:
         Raises `UnknownModelError`, `ContextLengthError` for a text of more than 8,192 tokens, `NoClearedModelError`
         and, for vectors of another size than the model makes, `InvalidRequestError`.
         """
-        model = self._embedder.model
-        if request.model not in (AUTO, model.id, model.name):
-            raise UnknownModelError("No embedding model has this name; `auto` takes the one there is.", param="model")
-        windows = await asyncio.to_thread(self._cut, request.texts)
+        own = self._embedder.model
+        if request.model in (AUTO, own.id, own.name):
+            embedder = self._embedder
+            windows = await asyncio.to_thread(self._cut, request.texts)
+        else:
+            embedder = await self._find_model(request.model, request.dimensions)
+            windows = [[Window(text, count_tokens(text))] for text in request.texts]
         label = await self._label(request, caller=caller)
-        if label > model.clearance:
-            raise NoClearedModelError
-        flat = tuple(window.text for cut in windows for window in cut)
-        vectors = _join(await self._embedder.embed(Dispatch(flat, label, model)), windows=windows)
+        vectors = await _embed(embedder, windows=windows, label=label)
         if request.dimensions not in (None, vectors.shape[1]):
             raise InvalidRequestError(
-                f"dimensions: vectors of {model.id} have {vectors.shape[1]} and cannot be shortened exactly.",
+                f"dimensions: vectors of {embedder.model.id} have {vectors.shape[1]} and cannot be shortened exactly.",
                 param="dimensions",
             )
-        tokens = sum(window.tokens for cut in windows for window in cut)
-        self._metrics.tokens.labels(model=model.id, kind="prompt").inc(tokens)
-        return Embedded(vectors=vectors, model=model.id, label=label, usage=Usage(prompt_tokens=tokens))
+        usage = Usage(
+            prompt_tokens=sum(window.tokens for cut in windows for window in cut),
+            estimated=embedder is not self._embedder,
+        )
+        self._count(usage, model=embedder.model.id)
+        return Embedded(vectors=vectors, model=embedder.model.id, label=label, usage=usage)
+
+    def _count(self, usage: Usage, *, model: str) -> None:
+        estimated = str(usage.estimated).lower()
+        self._metrics.tokens.labels(model=model, kind="prompt", estimated=estimated).inc(usage.prompt_tokens)
 
     def _cut(self, texts: Sequence[str]) -> list[list[Window]]:
         """The windows of each text; a text that the model takes whole is its only window."""
@@ -110,6 +130,18 @@ class Embeddings:
             for position, text in enumerate(request.texts)
         ]
         return max(*floors, *read)
+
+
+async def _embed(embedder: EmbeddingModel, *, windows: Sequence[Sequence[Window]], label: Label) -> Vectors:
+    """One vector for each text; raises `UnknownModelError` if the model's server does not know it."""
+    if label > embedder.model.clearance:
+        raise NoClearedModelError
+    flat = tuple(window.text for cut in windows for window in cut)
+    try:
+        vectors = await embedder.embed(Dispatch(flat, label, embedder.model))
+    except UpstreamModelNotFoundError:
+        raise UnknownModelError(param="model") from None
+    return _join(vectors, windows=windows)
 
 
 def _windows(text: str, *, offsets: Sequence[tuple[int, int]], longest: int) -> list[Window]:

@@ -10,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.errors import UpstreamError
 from app.models import (
     Attempt,
     Caller,
@@ -18,9 +17,7 @@ from app.models import (
     Delta,
     Event,
     Label,
-    Model,
     Passage,
-    Piece,
     Prompt,
     RetrievalScope,
     Route,
@@ -30,6 +27,7 @@ from app.protocols import Clock
 from app.services.admission import Admission
 from app.services.answer import Draft
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
+from app.services.calls import Book
 from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
@@ -41,8 +39,7 @@ from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose, question
 from app.services.recorder import Progress, Recorder
-from app.services.redaction import Outgoing, Redacted, Redactor
-from app.services.restoration import restore
+from app.services.redaction import Outgoing, Redactor
 from app.services.retrieval import Retrieval, SearchQuery
 from app.services.sessions import Sessions
 from app.services.work import Explanation, Work, finish, settle
@@ -102,8 +99,7 @@ class Gateway:
 
         Closing the generator cancels the upstream call; what was written so far is kept and marked as cut.
         """
-        events = self._admission.watch(self._events(request, caller=caller), request=request, caller=caller)
-        return self._recorder.watch(events, caller=caller)
+        return self._recorder.watch(lambda book: self._admitted(request, caller=caller, book=book), caller=caller)
 
     async def explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
         """Do every step up to route, without an outbound call and without storing anything."""
@@ -117,7 +113,17 @@ class Gateway:
         work = await self._fit(work, request, policy=policy)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
-    async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event | Progress, None]:
+    def _admitted(self, request: ChatRequest, *, caller: Caller, book: Book) -> AsyncGenerator[Event | Progress, None]:
+        """The events of the answer under the caller's limits, which every call counts against."""
+
+        def make_events(counted: Book) -> AsyncGenerator[Event | Progress, None]:
+            return self._events(request, caller=caller, book=counted)
+
+        return self._admission.watch(make_events, request=request, caller=caller, book=book)
+
+    async def _events(
+        self, request: ChatRequest, *, caller: Caller, book: Book
+    ) -> AsyncGenerator[Event | Progress, None]:
         policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
@@ -140,7 +146,7 @@ class Gateway:
         if not work.plan.models:
             raise work.plan.refusal
         work = replace(work, conversation=await self._sessions.raise_mark(conversation, label=work.label))
-        async with aclosing(self._complete(work, slot=slot)) as events:
+        async with aclosing(self._complete(work, slot=slot, book=book)) as events:
             async for event in events:
                 yield event
 
@@ -233,7 +239,7 @@ class Gateway:
             history=conversation.history,
         )
         return Work(
-            conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view, tokens=facts.tokens
+            conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view, tokens=facts.most_tokens
         )
 
     async def _fit(self, work: Work, request: ChatRequest, *, policy: Policy) -> Work:
@@ -248,13 +254,13 @@ class Gateway:
         caller = conversation.caller
         return self._route(conversation, request, outgoing=outgoing, policy=policy, view=work.view, caller=caller)
 
-    async def _complete(self, work: Work, *, slot: Slot) -> AsyncGenerator[Event | Progress, None]:
+    async def _complete(self, work: Work, *, slot: Slot, book: Book) -> AsyncGenerator[Event | Progress, None]:
         """Stream the first model of the plan that answers; keep the answer before its last event is yielded."""
         draft, answer_id = Draft(), self._make_id()
         route = work.route
         model = ""
         try:
-            async with aclosing(self._ask(work)) as pieces:
+            async with aclosing(self._completion.run(work.plan, work.outgoing, book=book)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Attempt):
                         route = replace(route, attempts=(*route.attempts, piece))
@@ -276,31 +282,6 @@ class Gateway:
         if work.version_for(model) is None:
             await self._cache.keep(slot, answer)
         yield finish(answer, cached=False)
-
-    async def _ask(self, work: Work) -> AsyncGenerator[Attempt | Piece, None]:
-        """Ask the models of the plan in turn, each for the version of the prompt that it is cleared for."""
-        shares = work.outgoing.shares(work.plan.models)
-        for number, (redacted, models) in enumerate(shares, start=1):
-            begun = False
-            try:
-                async with aclosing(self._ask_some(work, models, redacted=redacted)) as pieces:
-                    async for piece in pieces:
-                        begun = begun or not isinstance(piece, Attempt)
-                        yield piece
-                return
-            except UpstreamError as error:
-                if begun or not error.fallback or number == len(shares):
-                    raise
-
-    def _ask_some(
-        self, work: Work, models: tuple[Model, ...], *, redacted: Redacted | None
-    ) -> AsyncGenerator[Attempt | Piece, None]:
-        some = replace(work.plan, models=models)
-        if redacted is None:
-            return self._completion.run(some, work.outgoing.prompt, label=work.label)
-        return restore(
-            self._completion.run(some, redacted.prompt, label=redacted.reading.label), values=redacted.values
-        )
 
     def _replay(self, kept: CachedAnswer, conversation: Conversation, *, id: str) -> Iterator[Event]:
         """A kept answer as the events it was made of."""

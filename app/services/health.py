@@ -21,10 +21,7 @@ LATENCY_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """The exponentially weighted moving average of the time to the first content, in seconds, and when it was taken.
-
-    Streams and whole answers are kept apart: a whole answer's first content is its last.
-    """
+    """The exponentially weighted moving average of the time to the first content, in seconds, and when it was taken."""
 
     seconds: float
     at: float
@@ -32,10 +29,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """How the models are at one moment. `latency` is in seconds, by model id and whether answers were streamed."""
+    """How the models are at one moment. `latency` is in seconds, by model id."""
 
     open: frozenset[str] = frozenset()
-    latency: Mapping[tuple[str, bool], float] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -76,7 +73,7 @@ class Health:
     def __init__(self, *, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._breakers: dict[str, Breaker] = {}
-        self._latencies: dict[tuple[str, bool], Latency] = {}
+        self._latencies: dict[str, Latency] = {}
 
     @property
     def view(self) -> HealthView:
@@ -93,16 +90,24 @@ class Health:
         return breaker is not None and breaker.is_open(self._monotonic())
 
     @contextmanager
-    def watch(self, model: str, *, streamed: bool) -> Iterator[Callable[[], None]]:
-        """Judge one call by how the block ends; what is yielded is to be called at its first content.
+    def watch(self, model: str) -> Iterator[Callable[[], None]]:
+        """Judge one call by how the block ends; what is yielded is to be called at each content: the first counts.
 
         A request that the model rightly refused is no failure, and a call that was left says nothing.
         """
         began = self._monotonic()
         breaker = self._breakers.setdefault(model, Breaker())
         probe = breaker.try_probe(began)
+        silent = True
+
+        def note_content() -> None:
+            nonlocal silent
+            if silent:
+                silent = False
+                self._record_latency(model, began=began)
+
         try:
-            yield lambda: self._record_latency((model, streamed), began=began)
+            yield note_content
             breaker.record_success()
         except UpstreamError as error:
             if is_fault(error):
@@ -112,13 +117,13 @@ class Health:
             if probe:
                 breaker.probing = False
 
-    def _record_latency(self, key: tuple[str, bool], *, began: float) -> None:
+    def _record_latency(self, model: str, *, began: float) -> None:
         now = self._monotonic()
         seconds = now - began
-        known = self._latencies.get(key)
+        known = self._latencies.get(model)
         if known is not None and now - known.at < LATENCY_SECONDS:
             seconds = known.seconds + NEWEST_SHARE * (seconds - known.seconds)
-        self._latencies[key] = Latency(seconds=seconds, at=now)
+        self._latencies[model] = Latency(seconds=seconds, at=now)
 
 
 def is_fault(error: UpstreamError) -> bool:

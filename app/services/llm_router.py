@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-import orjson
-
 from app.errors import ModelNotAllowedError, NoCapableModelError, NoClearedModelError, SluiceError
 from app.models import (
     Caller,
@@ -19,14 +17,14 @@ from app.models import (
     Locality,
     Message,
     Model,
-    Piece,
     Prompt,
 )
 from app.services.cascade import Cascade
 from app.services.catalog import CatalogView
 from app.services.catalog_file import Ability
-from app.services.prompting import IMAGE_TOKENS, estimate_text_tokens, estimate_tokens
-from app.services.strategies import Latencies, WeightedSplit, arrange, price_of
+from app.services.prompting import count_prompt_tokens
+from app.services.strategies import WeightedSplit, arrange, price_of
+from app.utils.tokens import Family, family_of
 
 # What is sent plus what is asked for, in tokens, from which a model with a long context window is preferred.
 LONG_CONTEXT_TOKENS = 32_000
@@ -58,7 +56,7 @@ INCAPABLE = frozenset({"context_length", *DROPS_FOR_ABILITY.values()})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """All that routing may depend on. `prompt_tokens` is counted or estimated in process.
+    """All that routing may depend on. `prompt_tokens` is estimated in process, for each family of tokenizers.
 
     `sticky` is what a weighted split keeps together: the session, or the request where there is none. `caller` may use
     some models or all.
@@ -67,7 +65,7 @@ class RequestFacts:
     label: Label
     complexity: Complexity
     stated_model: str
-    prompt_tokens: int
+    prompt_tokens: Mapping[Family, int]
     max_tokens: int | None
     needs_vision: bool = False
     needs_tools: bool = False
@@ -75,7 +73,6 @@ class RequestFacts:
     needs_choices: bool = False
     needs_logprobs: bool = False
     needs_prefill: bool = False
-    streamed: bool = True
     sticky: str = ""
     caller: Caller = field(default_factory=Caller)
 
@@ -96,7 +93,7 @@ class RequestFacts:
             label=label,
             complexity=complexity,
             stated_model=stated_model,
-            prompt_tokens=_prompt_tokens(prompt),
+            prompt_tokens=count_prompt_tokens(prompt),
             max_tokens=sampling.max_tokens,
             needs_vision=_count_images(prompt.messages) > 0,
             needs_tools=bool(tooling.tools),
@@ -104,7 +101,6 @@ class RequestFacts:
             needs_choices=(sampling.n or 1) > 1,
             needs_logprobs=bool(sampling.logprobs),
             needs_prefill=bool(prompt.messages) and prompt.messages[-1].role == "assistant",
-            streamed=prompt.stream,
             sticky=sticky,
             caller=caller,
         )
@@ -122,33 +118,35 @@ class RequestFacts:
         }
         return [ability for ability, needed in asked.items() if needed]
 
+    def tokens_of(self, model: Model) -> int:
+        """What is sent plus what is asked for, as the model counts it."""
+        return self.prompt_tokens[family_of(model.name)] + (self.max_tokens or 0)
+
     @property
-    def tokens(self) -> int:
-        """What is sent plus what is asked for."""
-        return self.prompt_tokens + (self.max_tokens or 0)
+    def most_tokens(self) -> int:
+        """The same, as the family counts it that makes most of it."""
+        return max(self.prompt_tokens.values()) + (self.max_tokens or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Models in the order they are tried, and every model that was considered, with the reason if it was dropped.
 
-    `without_sampling` holds the ids of those that refuse a temperature, so that they are not sent one. With a `cascade`
-    its cheap model comes first, and its answer is checked before anything is given out.
+    `without_sampling` holds the ids of those that refuse a temperature, so that they are not sent one, and
+    `without_streaming` of those that answer in one piece only. With a `cascade` its cheap model comes first, and its
+    answer is checked before anything is given out.
     """
 
     rule: str
     models: tuple[Model, ...]
     considered: tuple[Candidate, ...]
     without_sampling: frozenset[str] = frozenset()
+    without_streaming: frozenset[str] = frozenset()
     cascade: Cascade | None = None
 
     def checks(self, model: Model) -> bool:
         """Whether the model's answer is looked at before it is given out."""
         return self.cascade is not None and self.cascade.first == model.id
-
-    def doubts(self, model: Model, pieces: Sequence[Piece], *, prompt: Prompt) -> bool:
-        """Whether the model's answer was looked at and found weak."""
-        return self.cascade is not None and self.checks(model) and self.cascade.is_weak(pieces, prompt=prompt)
 
     def widest_window(self, catalog: CatalogView) -> int | None:
         """The longest context, in tokens, of the models that the prompt was too long for; `None` if another answers."""
@@ -175,7 +173,7 @@ def plan(facts: RequestFacts, catalog: CatalogView, *, on_denied: Literal["rerou
     `ModelNotAllowedError` if it is one that the caller may not use.
     """
     if facts.stated_model in (AUTO, LOCAL):
-        rule = _rule(facts)
+        rule = _rule(facts, catalog)
         chosen = _filter(facts, catalog, rule=rule, names=_preferred(facts, catalog))
         return _with_cascade(chosen, catalog.cascades.get(rule), catalog)
     stated = catalog.resolve(facts.stated_model)
@@ -187,14 +185,35 @@ def plan(facts: RequestFacts, catalog: CatalogView, *, on_denied: Literal["rerou
     return _filter(facts, catalog, rule="stated_model_not_cleared", names=tuple(names))
 
 
-def _rule(facts: RequestFacts) -> str:
+def fallback_orders(catalog: CatalogView) -> Mapping[str, Sequence[str]]:
+    """The ids of the models that a plain public prompt of each tier would try, in their order."""
+    return {tier.value: [model.id for model in _plan_of_tier(tier, catalog).models] for tier in Complexity}
+
+
+def _plan_of_tier(tier: Complexity, catalog: CatalogView) -> Plan:
+    facts = RequestFacts(
+        label=Label.PUBLIC,
+        complexity=tier,
+        stated_model=AUTO,
+        prompt_tokens=dict.fromkeys(Family, 0),
+        max_tokens=None,
+    )
+    return plan(facts, catalog, on_denied="refuse")
+
+
+def _rule(facts: RequestFacts, catalog: CatalogView) -> str:
     if facts.label is Label.CONFIDENTIAL:
         return "confidential"
     if facts.stated_model == LOCAL:
         return "local"
-    if facts.tokens > LONG_CONTEXT_TOKENS:
-        return "long_context"
-    return facts.complexity.value
+    return "long_context" if _is_long(facts, catalog) else facts.complexity.value
+
+
+def _is_long(facts: RequestFacts, catalog: CatalogView) -> bool:
+    """Whether it is a long prompt for the model that would get it by its tier, as that model counts tokens."""
+    by_tier = _find_all(catalog.preferences.get(facts.complexity.value, ()), catalog)
+    chosen = next((each for each in by_tier if each.id in catalog.available and facts.label <= each.clearance), None)
+    return facts.tokens_of(chosen or catalog.builtin) > LONG_CONTEXT_TOKENS
 
 
 def _preferred(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
@@ -215,11 +234,11 @@ def _preferred(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
 
 def _listed(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
     """The models of the rule's own list, arranged by its strategy, then those of the other lists as they stand."""
-    own, *others = _lists(facts)
+    own, *others = _lists(facts, catalog)
     strategy = catalog.strategies.get(own, "preference")
     split = strategy.weights if isinstance(strategy, WeightedSplit) else ()
     models = dict.fromkeys(_find_all((*split, *catalog.preferences.get(own, ())), catalog))
-    latencies = _latencies(facts, catalog)
+    latencies = catalog.health.latency
     yield from (
         model.id for model in arrange(tuple(models), strategy=strategy, latencies=latencies, sticky=facts.sticky)
     )
@@ -227,10 +246,10 @@ def _listed(facts: RequestFacts, catalog: CatalogView) -> Iterator[str]:
         yield from (model.id for model in _find_all(catalog.preferences.get(name, ()), catalog))
 
 
-def _lists(facts: RequestFacts) -> Sequence[str]:
+def _lists(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
     """The names of the preference lists that bear on the request, its rule's own first."""
     tiers = [tier.value for tier in NEAREST_TIERS[facts.complexity]]
-    match _rule(facts):
+    match _rule(facts, catalog):
         case "confidential" | "local":
             return [LOCAL]
         case "long_context":
@@ -246,10 +265,10 @@ def _find_all(names: Iterable[str], catalog: CatalogView) -> Iterator[Model]:
 def _others(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
     """Models nobody listed that can be called now. Local ones keep the order in which they were reported."""
     names = [name for name in catalog.models if name in catalog.available and name not in catalog.stated_only]
-    if _rule(facts) in LOCAL_RULES:
+    if _rule(facts, catalog) in LOCAL_RULES:
         return names
     distances = {tier: distance for distance, tier in enumerate(NEAREST_TIERS[facts.complexity])}
-    latencies = _latencies(facts, catalog)
+    latencies = catalog.health.latency
 
     def order(name: str) -> tuple[int, float, float]:
         model = catalog.models[name]
@@ -257,12 +276,6 @@ def _others(facts: RequestFacts, catalog: CatalogView) -> Sequence[str]:
         return distance, price_of(model), latencies.get(name, 0.0)
 
     return sorted(names, key=order)
-
-
-def _latencies(facts: RequestFacts, catalog: CatalogView) -> Latencies:
-    """Of calls in the mode of this one."""
-    measured = catalog.health.latency.items()
-    return {model: seconds for (model, streamed), seconds in measured if streamed == facts.streamed}
 
 
 def _with_cascade(chosen: Plan, cascade: Cascade | None, catalog: CatalogView) -> Plan:
@@ -286,6 +299,7 @@ def _filter(facts: RequestFacts, catalog: CatalogView, *, rule: str, names: Sequ
         models=tuple(model for model, drop in zip(models, drops, strict=True) if drop is None),
         considered=tuple(Candidate(model=name, dropped=drop) for name, drop in zip(names, drops, strict=True)),
         without_sampling=frozenset(name for name in names if "sampling" in _lacks(name, catalog)),
+        without_streaming=frozenset(name for name in names if "streaming" in _lacks(name, catalog)),
     )
 
 
@@ -301,23 +315,13 @@ def _drop(name: str, facts: RequestFacts, catalog: CatalogView, *, needs: Sequen
     for ability in needs:
         if ability in _lacks(name, catalog):
             return DROPS_FOR_ABILITY[ability]
-    if model.context_length is not None and facts.tokens > model.context_length:
+    if model.context_length is not None and facts.tokens_of(model) > model.context_length:
         return "context_length"
     return None
 
 
 def _lacks(name: str, catalog: CatalogView) -> frozenset[Ability]:
     return catalog.lacks.get(name, frozenset())
-
-
-def _prompt_tokens(prompt: Prompt) -> int:
-    """An estimate of all that is sent: messages, images, the tools and the schema of the answer."""
-    described = [value for value in (*prompt.tooling.tools, prompt.tooling.response_format) if value is not None]
-    return (
-        estimate_tokens(prompt.messages)
-        + _count_images(prompt.messages) * IMAGE_TOKENS
-        + sum(estimate_text_tokens(orjson.dumps(value).decode()) for value in described)
-    )
 
 
 def _count_images(messages: Sequence[Message]) -> int:

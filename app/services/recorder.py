@@ -6,13 +6,15 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.errors import NotClearedError, SluiceError
-from app.models import Caller, Delta, Event, Finding, Finished, Message, Route, Started
+from app.models import Caller, Charge, Delta, Event, Finding, Finished, Message, Route, Started
 from app.protocols import Clock
 from app.services.audit import Audit, RequestAccount, TextDigest
+from app.services.calls import Book
+from app.services.cascade import Verdict
 from app.services.decisions import Decision, Decisions
 from app.services.labels import Reading
 from app.utils.logging import REQUEST_ID
@@ -41,6 +43,7 @@ class _Watch:
     started: Started | None = None
     first_token_seconds: float | None = None
     finished: Finished | None = None
+    charges: list[Charge] = field(default_factory=list)
     outcome: str = "cancelled"
 
     @property
@@ -82,10 +85,14 @@ class Recorder:
         self._monotonic = monotonic
 
     async def watch(
-        self, events: AsyncGenerator[Event | Progress, None], *, caller: Caller
+        self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events as they are and record the request when they end, fail or are left."""
+        """Yield the events as they are and record the request when they end, fail or are left.
+
+        What they book is on the record too, whether anybody saw the answer or not.
+        """
         watch = _Watch(caller=caller, began=self._monotonic(), answer=self._audit.digest_text())
+        events = make_events(watch.charges.append)
         self._metrics.in_flight.inc()
         try:
             async with aclosing(events):
@@ -120,14 +127,17 @@ class Recorder:
                 watch.outcome = "ok"
 
     def _record(self, watch: _Watch, *, seconds: float) -> None:
-        route, started, finished = watch.route, watch.started, watch.finished
+        route, started = watch.route, watch.started
         cache = started.route.cache if started else "none"
         self._metrics.requests.labels(outcome=watch.outcome, label=watch.label, cache=cache).inc()
         self._metrics.duration.observe(seconds)
         for attempt in route.attempts if route is not None else ():
             self._metrics.attempts.labels(model=attempt.model, outcome=attempt.outcome).inc()
-        if started is not None and finished is not None and not finished.cached:
-            self._count_tokens(finished, model=started.model)
+            if attempt.check is not None and (attempt.outcome != "ok" or attempt.check == Verdict.KEPT):
+                # A doubted answer that was given out for want of another has been counted when it was doubted.
+                self._metrics.cascade_checks.labels(model=attempt.model, verdict=attempt.check).inc()
+        for charge in watch.charges:
+            self._count(charge)
         self._audit.record_request(_account(watch))
         self.decisions.add(_decision(watch, time=self._clock(), seconds=seconds))
         logger.info(
@@ -139,15 +149,16 @@ class Recorder:
                 "cache": cache,
                 "model": started.model if started else None,
                 "seconds": round(seconds, 4),
-                "tokens": finished.usage.total_tokens if finished else None,
+                "tokens": sum(charge.usage.total_tokens for charge in watch.charges),
             },
         )
 
-    def _count_tokens(self, finished: Finished, *, model: str) -> None:
-        self._metrics.tokens.labels(model=model, kind="prompt").inc(finished.usage.prompt_tokens)
-        self._metrics.tokens.labels(model=model, kind="completion").inc(finished.usage.completion_tokens)
-        if finished.cost is not None:
-            self._metrics.cost.labels(model=model).inc(finished.cost)
+    def _count(self, charge: Charge) -> None:
+        usage, estimated = charge.usage, str(charge.usage.estimated).lower()
+        for kind, tokens in (("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)):
+            self._metrics.tokens.labels(model=charge.model, kind=kind, estimated=estimated).inc(tokens)
+        if charge.cost is not None:
+            self._metrics.cost.labels(model=charge.model).inc(charge.cost)
 
 
 def _decision(watch: _Watch, *, time: datetime, seconds: float) -> Decision:

@@ -69,14 +69,6 @@ class Outgoing:
         """The redacted prompt if this model must get that one, `None` for the prompt as it is."""
         return None if self.reading.label <= model.clearance else self.redacted
 
-    def shares(self, models: Sequence[Model]) -> Sequence[tuple[Redacted | None, tuple[Model, ...]]]:
-        """The models by which of the two they get, those of the first model first."""
-        bare = {self.version_for(model) is not None: self.version_for(model) for model in models}
-        return [
-            (version, tuple(model for model in models if (self.version_for(model) is not None) == is_redacted))
-            for is_redacted, version in bare.items()
-        ]
-
 
 class Redactor:
     """Redacts prompts whose label is one of `labels`. `make_nonce` makes lower-case letters for one request."""

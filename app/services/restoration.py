@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from app.models import Attempt, Delta, Piece, Stop, ToolCallDelta, Usage
+from app.models import Delta, Piece, Stop, ToolCallDelta, Usage
 
 # What stands before a placeholder is remembered this far back, to tell whether it is part of a link.
 CONTEXT_CHARACTERS = 8_192
@@ -21,9 +21,7 @@ _TAG = re.compile(r"<[A-Za-z/!]")
 _DEFINITION = re.compile(r"[\s>*+-]*\[[^\]]*\]:")
 
 
-async def restore(
-    pieces: AsyncGenerator[Attempt | Piece, None], *, values: Mapping[str, str]
-) -> AsyncGenerator[Attempt | Piece, None]:
+async def restore(pieces: AsyncGenerator[Piece, None], *, values: Mapping[str, str]) -> AsyncGenerator[Piece, None]:
     """The pieces of an answer with values in place of their placeholders; what may be a part of one is held back."""
     restoration = _Restoration(values)
     async with aclosing(pieces):
@@ -37,7 +35,7 @@ async def restore(
                     for delta in restoration.flush(piece.index):
                         yield delta
                     yield piece
-                case Attempt() | Usage():
+                case Usage():
                     yield piece
 
 

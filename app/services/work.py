@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.models import Finished, Label, Route
+from app.models import Finished, Label, Route, Usage
 from app.services.answer import Draft, cite, cost_of
 from app.services.cache import CachedAnswer
 from app.services.catalog import CatalogView
@@ -48,7 +48,7 @@ class Explanation:
 
 def settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
     """The complete answer as it is kept."""
-    usage = draft.settled_usage(work.outgoing.prompt)
+    usage = draft.usage or Usage(estimated=True)
     return CachedAnswer(
         label=work.label,
         model=model,

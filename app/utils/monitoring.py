@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
@@ -11,6 +11,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+# Values by those of their labels.
+Values = Iterable[tuple[Sequence[str], float]]
 
 
 class Metrics:
@@ -23,7 +26,7 @@ class Metrics:
         """
         self.registry = CollectorRegistry()
         self._shared = shared
-        self._breakers: _OpenBreakers | None = None
+        self._live: list[Collector] = []
         self.requests = Counter(
             "sluice_requests", "Chat requests by outcome.", ("outcome", "label", "cache"), registry=self.registry
         )
@@ -39,10 +42,21 @@ class Metrics:
             registry=self.registry,
             buckets=SECONDS,
         )
-        self.tokens = Counter("sluice_tokens", "Tokens by model and kind.", ("model", "kind"), registry=self.registry)
+        self.tokens = Counter(
+            "sluice_tokens",
+            "Tokens of every call, answered or not, by model and kind; estimated where the provider told none.",
+            ("model", "kind", "estimated"),
+            registry=self.registry,
+        )
         self.cost = Counter("sluice_cost_usd", "US dollars by model.", ("model",), registry=self.registry)
         self.attempts = Counter(
             "sluice_upstream_attempts", "Calls to models by outcome.", ("model", "outcome"), registry=self.registry
+        )
+        self.cascade_checks = Counter(
+            "sluice_cascade_checks",
+            "Answers of a cascade's cheap models by what was thought of them.",
+            ("model", "verdict"),
+            registry=self.registry,
         )
         self.egress_denials = Counter(
             "sluice_egress_denials",
@@ -70,8 +84,22 @@ class Metrics:
 
     def watch_breakers(self, read_open: Callable[[], Iterable[str]]) -> None:
         """Show which breakers are open whenever the metrics are read; `read_open` gives the ids of their models."""
-        self._breakers = _OpenBreakers(read_open)
-        self.registry.register(self._breakers)
+        self._show(_OpenBreakers(read_open))
+
+    def watch_gauge(
+        self,
+        name: str,
+        meaning: str,
+        *,
+        labels: Sequence[str],
+        read: Callable[[], Values],
+    ) -> None:
+        """Show what is read whenever the metrics are: values by those of their labels."""
+        self._show(_Readings(name, meaning, labels=labels, read=read))
+
+    def _show(self, live: Collector) -> None:
+        self._live.append(live)
+        self.registry.register(live)
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format: those of all processes that count together."""
@@ -79,9 +107,32 @@ class Metrics:
             return generate_latest(self.registry)
         together = CollectorRegistry()
         MultiProcessCollector(together, path=str(self._shared))  # type: ignore[no-untyped-call]
-        if self._breakers is not None:
-            together.register(self._breakers)
+        for live in self._live:
+            together.register(live)
         return generate_latest(together)
+
+
+class _Readings(Collector):
+    """A gauge that is read at the moment it is asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        meaning: str,
+        *,
+        labels: Sequence[str],
+        read: Callable[[], Values],
+    ) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(self._name, self._meaning, labels=self._labels)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family
 
 
 class _OpenBreakers(Collector):

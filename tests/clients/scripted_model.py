@@ -42,8 +42,8 @@ class ScriptedModel(ScriptedUpstream):
         super().__init__(OpenAIDialect(models={CLOUD: {}, OTHER_CLOUD: {}}), script=self._respond)
         self._asking: list[tuple[int, asyncio.Event]] = []
 
-    def record_cancel(self) -> None:
-        super().record_cancel()
+    def record_cancel(self, request: RecordedRequest) -> None:
+        super().record_cancel(request)
         for above, gate in self._asking:
             if self.cancelled > above:
                 gate.set()

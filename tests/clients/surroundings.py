@@ -27,6 +27,17 @@ def wait_cancelled(*, above: int) -> None:
     _ask_upstream(f"/cancelled?above={above}")
 
 
+def add_document() -> str:
+    """Put in a document that bears on when water boils; its title."""
+    document = {"id": "boiling", "title": "Boiling", "content": "Water boils at 100 degrees.", "sensitivity": "public"}
+    body = json.dumps({"documents": [document]}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    url = f"{os.environ['SLUICE_URL']}/documents?wait=true"
+    with urlopen(Request(url, data=body, headers=headers), timeout=PATIENCE_SECONDS) as response:  # loopback
+        assert response.status == 200
+    return document["title"]
+
+
 def _ask_upstream(target: str) -> int:
     with urlopen(Request(f"{UPSTREAM_URL}{target}"), timeout=PATIENCE_SECONDS) as response:  # loopback
         answer: Any = json.load(response)

@@ -15,13 +15,14 @@ from app.services.bulkhead import Bulkheads
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
 from app.services.llm_router import Plan
+from tests.services.test_completion import ignore, outgoing
 from tests.support.dialects import OllamaDialect, OpenAIDialect
 from tests.support.service import Service, running
 from tests.support.upstream import ScriptedUpstream
 
 MODEL_FIELDS = {
     "id", "name", "description", "tier", "context_length", "supports_vision", "pricing", "locality", "clearance",
-    "available", "breaker",
+    "available", "breaker", "fallback",
 }  # fmt: skip
 
 
@@ -93,7 +94,9 @@ async def test_a_server_declared_local_whose_peer_is_not_local_is_sent_nothing(
         timeouts=TimeOuts(first_token=1, first_token_local=1, between_tokens=1, total=5),
     )
     prompt = Prompt(messages=(Message.of("user", canary),))
-    answer = completion.run(Plan(rule="local", models=(local,), considered=()), prompt, label=label)
+    answer = completion.run(
+        Plan(rule="local", models=(local,), considered=()), outgoing(prompt, label=label), book=ignore
+    )
     assert await anext(answer) == Attempt(model="vllm/own", outcome="peer_not_local")
     with pytest.raises(PeerNotLocalError):
         await anext(answer)
@@ -136,6 +139,7 @@ async def test_the_models_are_listed_with_every_field_and_filters(tmp_path: Path
             "clearance": "internal",
             "available": True,
             "breaker": "closed",
+            "fallback": everything["openrouter/vendor/free:free"]["fallback"],
         }
         assert everything["ollama/llama3:latest"]["tier"] == "moderate"
         assert everything["ollama/llama3:latest"]["locality"] == "local"

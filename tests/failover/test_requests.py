@@ -48,7 +48,9 @@ async def test_tokens_and_cost_are_counted_once_and_only_for_the_model_that_answ
         bench.first.script = script
         await chat(bench)
     async with bench.service.client.get("/metrics") as response:
-        counted = re.findall(r'sluice_tokens_total\{kind="(\w+)",model="([^"]+)"\} ([\d.]+)', await response.text())
+        counted = re.findall(
+            r'sluice_tokens_total\{estimated="false",kind="(\w+)",model="([^"]+)"\} ([\d.]+)', await response.text()
+        )
     assert {(model, kind): float(value) for kind, model, value in counted} == {
         (FIRST, "prompt"): 2 * USAGE.prompt_tokens,
         (FIRST, "completion"): 2 * USAGE.completion_tokens,
@@ -134,3 +136,26 @@ async def test_a_client_that_leaves_is_not_followed_by_a_fallback(bench: Bench) 
     bench.first.script = Answer()
     assert (await chat(bench))["model_used"] == FIRST
     assert bench.spare.completions == []
+
+
+async def test_fallback_order_prices_and_breakers_are_shown(bench: Bench) -> None:
+    """In `/route` for a request, in `/models` and `/metrics` for each tier."""
+    bench.first.script = Status(500)
+    for _ in range(2):
+        await chat(bench)
+    async with bench.service.client.post("/route", json={"message": QUESTION, "documents": False}) as response:
+        route = (await response.json())["route"]
+    shown = {candidate["model"]: candidate for candidate in route["candidates"]}
+    tried = [candidate["model"] for candidate in route["candidates"] if candidate["dropped"] is None]
+    assert (shown[FIRST]["breaker"], shown[SPARE]["breaker"]) == ("open", "closed")
+    assert (tried[0], tried[-1]) == (SPARE, FIRST)
+    priced = next(candidate for candidate in shown.values() if candidate["pricing"] is not None)
+    async with bench.service.client.get("/models") as response:
+        listed = {model["id"]: model for model in (await response.json())["models"]}
+    assert [listed[model]["fallback"]["simple"] for model in tried] == list(range(1, len(tried) + 1))
+    assert listed[priced["model"]]["pricing"] == priced["pricing"]
+    async with bench.service.client.get("/metrics") as response:
+        metrics = await response.text()
+    assert f'sluice_fallback_position{{model="{SPARE}",tier="simple"}} 1.0' in metrics
+    price = f'sluice_model_price_usd{{kind="prompt",model="{priced["model"]}"}} {priced["pricing"]["prompt"]}'
+    assert price in metrics

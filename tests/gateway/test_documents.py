@@ -9,6 +9,7 @@ import pytest
 
 from tests.gateway.conftest import CLOUD, LOCAL, Gateway
 from tests.support.service import Service
+from tests.support.streams import sse
 
 MOON = {"id": "moon", "title": "The Moon", "content": "The moon orbits the Earth every 27 days."}
 BREAD = {"id": "bread", "title": "Bread", "content": "Sourdough bread rises with wild yeast and needs a hot oven."}
@@ -207,6 +208,18 @@ async def test_the_events_of_a_document_end_when_it_is_indexed(gateway: Gateway)
     assert (last["id"], last["status"], last["progress"]["done"]) == ("moon", "indexed", 1)
     async with gateway.service.client.get("/documents/nobody/events") as response:
         assert response.status == 404
+
+
+async def test_an_id_that_ends_in_events_is_read_at_its_own_address(gateway: Gateway) -> None:
+    """What a document is called decides, not what its address looks like; its events are there for who accepts them."""
+    await gateway.add({"id": "log/events", "content": "An event."})
+    async with gateway.service.client.get("/documents/log/events") as response:
+        assert (response.status, (await response.json())["id"]) == (200, "log/events")
+    accept = {"Accept": "text/event-stream"}
+    for path in ("/documents/log/events", "/documents/log/events/events"):
+        async with gateway.service.client.get(path, headers=accept if path.count("events") == 1 else {}) as response:
+            events = [event.data async for event in sse(response)]
+        assert (json.loads(events[0])["id"], events[-1]) == ("log/events", "[DONE]")
 
 
 async def test_an_idempotency_key_carries_a_request_out_once(gateway: Gateway) -> None:

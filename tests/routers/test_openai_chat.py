@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
 from app.routers.openai.schemas import CompletionReply
@@ -418,9 +419,10 @@ async def test_documents_are_used_only_when_they_are_asked_for(client: AsyncOpen
     for asked in ({"model": "documents"}, {"model": "auto", "extra_headers": {"x-sluice-documents": "true"}}):
         answer = await client.chat.completions.create(messages=QUESTION, **asked)
         assert answer.model == CLOUD
-        assert [annotation.model_dump()["file_id"] for annotation in answer.choices[0].message.annotations or ()] == [
-            "d1"
-        ]
+        annotation = (answer.choices[0].message.annotations or [])[0]
+        assert (annotation.type, annotation.url_citation.url) == ("url_citation", "/documents/d1")
+        assert annotation.model_dump()["file_citation"] == {"file_id": "d1", "filename": "Zugspitze", "index": 0}
+        ChatCompletion.model_validate(answer.model_dump())
         assert answer.model_dump()["sluice"]["citations"][0]["content"] == DOCUMENT["content"]
 
 
@@ -429,7 +431,9 @@ async def test_a_stream_carries_its_citations_and_its_route(client: AsyncOpenAI,
     stream = await client.chat.completions.create(model="documents", messages=QUESTION, stream=True)
     chunks = [chunk.model_dump() async for chunk in stream]
     annotations = [note for chunk in chunks for note in chunk["choices"][0]["delta"].get("annotations") or ()]
-    assert [(note["type"], note["filename"]) for note in annotations] == [("file_citation", "Zugspitze")]
+    assert [(note["type"], note["file_citation"]["filename"]) for note in annotations] == [
+        ("url_citation", "Zugspitze")
+    ]
     assert chunks[-1]["sluice"]["citations"][0]["document_id"] == "d1"
     assert chunks[-1]["sluice"]["route"]["label"] == "public"
 

@@ -11,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.gateway.conftest import CLOUD, LOCAL, Gateway
+from tests.support.behaviours import Status
 
 MINILM = "builtin/all-MiniLM-L6-v2"
 
@@ -111,4 +112,63 @@ async def test_an_embedding_says_its_label_and_is_counted(client: AsyncOpenAI, g
     tokens = raw.parse().usage.total_tokens
     async with gateway.service.client.get("/metrics") as response:
         metrics = await response.text()
-    assert f'sluice_tokens_total{{kind="prompt",model="{MINILM}"}} {float(tokens)}' in metrics
+    assert f'sluice_tokens_total{{estimated="false",kind="prompt",model="{MINILM}"}} {float(tokens)}' in metrics
+
+
+# A provider's embedding models
+
+
+@pytest.mark.parametrize("name", ["openai/text-embedding-3-small", "text-embedding-3-small"])
+async def test_a_model_of_openai_embeds_by_its_name(client: AsyncOpenAI, gateway: Gateway, name: str) -> None:
+    answer = await client.embeddings.create(model=name, input=["A cat", "A mat"], dimensions=6)
+    assert answer.model == "openai/text-embedding-3-small"
+    assert [len(item.embedding) for item in answer.data] == [6, 6]
+    sent = gateway.cloud.requests[-1]
+    assert (sent.path, sent.json["model"]) == ("/v1/embeddings", "text-embedding-3-small")
+    assert (sent.json["input"], sent.json["dimensions"]) == (["A cat", "A mat"], 6)
+
+
+async def test_a_model_of_ollama_embeds_what_is_confidential(
+    client: AsyncOpenAI, gateway: Gateway, canary: str
+) -> None:
+    raw = await client.embeddings.with_raw_response.create(
+        model="ollama/nomic-embed-text", input=canary, extra_body={"sensitivity": "confidential"}
+    )
+    assert raw.headers["x-sluice-model"] == "ollama/nomic-embed-text"
+    assert raw.headers["x-sluice-label"] == "confidential"
+    assert canary.encode() in gateway.local.received
+    assert canary.encode() not in gateway.cloud.received
+
+
+async def test_confidential_text_reaches_no_embedding_model_in_the_cloud(
+    client: AsyncOpenAI, gateway: Gateway, canary: str
+) -> None:
+    for label in ("confidential", "internal"):
+        body = {"model": "openai/text-embedding-3-small", "input": canary, "sensitivity": label}
+        status, answer = await gateway.post("/v1/embeddings", body)
+        refused = label == "confidential"
+        assert (status, answer.get("error", {}).get("code")) == ((503, "no_cleared_model") if refused else (200, None))
+        assert (canary.encode() in gateway.cloud.received) is not refused
+
+
+@pytest.mark.parametrize("name", ["ollama/not-pulled", "nobody/embeds", "no-such-embedding", "openai/", CLOUD])
+async def test_an_embedding_model_that_nobody_has_is_not_found(client: AsyncOpenAI, name: str) -> None:
+    with pytest.raises(openai.NotFoundError) as raised:
+        await client.embeddings.create(model=name, input="A cat")
+    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
+
+
+async def test_an_embedding_model_that_its_provider_does_not_know_is_not_found(
+    client: AsyncOpenAI, gateway: Gateway
+) -> None:
+    gateway.cloud.script = lambda _: Status(404)
+    with pytest.raises(openai.NotFoundError) as raised:
+        await client.embeddings.create(model="openai/text-embedding-9", input="A cat")
+    assert raised.value.code == "model_not_found"
+
+
+async def test_token_ids_are_refused_because_their_text_could_not_be_classified(gateway: Gateway) -> None:
+    for tokens in ([1, 2, 3], [[1, 2, 3], [4]]):
+        status, answer = await gateway.post("/v1/embeddings", {"model": "auto", "input": tokens})
+        assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+        assert answer["error"]["param"].startswith("input")

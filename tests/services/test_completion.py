@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -20,13 +22,16 @@ from app.errors import (
 )
 from app.models import (
     Attempt,
+    Charge,
     Delta,
     Dispatch,
+    Finding,
     Label,
     Locality,
     Message,
     Model,
     Piece,
+    Price,
     Prompt,
     Sampling,
     Stop,
@@ -37,7 +42,9 @@ from app.protocols import ProviderStatus
 from app.services.bulkhead import Bulkheads
 from app.services.completion import MOST_MODELS_TRIED, Completion, TimeOuts
 from app.services.health import Health
+from app.services.labels import Reading
 from app.services.llm_router import Plan
+from app.services.redaction import Outgoing, Redacted
 
 TIMEOUTS = TimeOuts(first_token=0.05, first_token_local=0.2, between_tokens=0.05, total=5.0)
 THINKING = Delta()
@@ -96,6 +103,19 @@ def prompt(*, stream: bool = True, sampling: Sampling | None = None) -> Prompt:
     return Prompt(messages=(Message.of("user", "Hi"),), stream=stream, sampling=sampling or Sampling())
 
 
+def outgoing(of: Prompt, *, label: Label = Label.PUBLIC, redacted: Redacted | None = None) -> Outgoing:
+    """What may be sent for a request with this label, which was stated."""
+    return Outgoing(prompt=of, reading=reading(label), redacted=redacted)
+
+
+def reading(label: Label) -> Reading:
+    return Reading(given=(Finding(detector="stated", label=label, where="sensitivity"),))
+
+
+def ignore(charge: Charge) -> None:
+    """For tests that are not about what a call takes."""
+
+
 def completion(
     provider: ScriptedProvider, *, limit: int = 8, monotonic: Callable[[], float] = lambda: 0.0
 ) -> tuple[Completion, Health]:
@@ -121,7 +141,7 @@ async def run(
     outcomes: list[str] = []
     pieces: list[Piece] = []
     try:
-        async for item in service.run(plan, prompt(stream=stream, sampling=sampling), label=Label.PUBLIC):
+        async for item in service.run(plan, outgoing(prompt(stream=stream, sampling=sampling)), book=ignore):
             if isinstance(item, Attempt):
                 outcomes.append(f"{item.model.partition('/')[2]}: {item.outcome}")
             else:
@@ -257,7 +277,7 @@ async def test_the_total_time_out_is_for_all_attempts_together() -> None:
     )
     plan = plan_of(*map(model, "abc"))
     with pytest.raises(UpstreamTimeoutError):
-        _ = [item async for item in service.run(plan, prompt(), label=Label.PUBLIC)]
+        _ = [item async for item in service.run(plan, outgoing(prompt()), book=ignore)]
     assert provider.asked == ["a", "b"]
 
 
@@ -294,7 +314,7 @@ async def test_no_more_calls_than_the_limit_reach_a_model_and_the_queue_is_bound
     plan = plan_of(model("a"), model("b"))
 
     async def answered_by() -> str:
-        items = [item async for item in service.run(plan, prompt(), label=Label.PUBLIC)]
+        items = [item async for item in service.run(plan, outgoing(prompt()), book=ignore)]
         return next(item.model for item in items if isinstance(item, Attempt) and item.outcome == "ok")
 
     answers = await asyncio.gather(*(answered_by() for _ in range(6)))
@@ -302,7 +322,7 @@ async def test_no_more_calls_than_the_limit_reach_a_model_and_the_queue_is_bound
 
 
 async def test_a_full_model_without_a_fallback_says_that_it_is_busy() -> None:
-    provider = ScriptedProvider({"a": [[0.04, *GOOD]]})
+    provider = ScriptedProvider({"a": [[0.02, *GOOD]]})
     service, health = completion(provider, limit=1)
     calls = [_collect(service, plan_of(model("a"))) for _ in range(3)]
     results = await asyncio.gather(*calls, return_exceptions=True)
@@ -312,7 +332,7 @@ async def test_a_full_model_without_a_fallback_says_that_it_is_busy() -> None:
 
 
 async def _collect(service: Completion, plan: Plan) -> list[Attempt | Piece]:
-    return [item async for item in service.run(plan, prompt(), label=Label.PUBLIC)]
+    return [item async for item in service.run(plan, outgoing(prompt()), book=ignore)]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -320,7 +340,9 @@ async def test_leaving_closes_the_call_and_frees_its_slot(stream: bool) -> None:
     provider = ScriptedProvider({"a": [[10.0]]})
     service, health = completion(provider, limit=1)
     for _ in range(3):
-        task = asyncio.create_task(anext(service.run(plan_of(model("a")), prompt(stream=stream), label=Label.PUBLIC)))
+        task = asyncio.create_task(
+            anext(service.run(plan_of(model("a")), outgoing(prompt(stream=stream)), book=ignore))
+        )
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert provider.open == 1
@@ -328,3 +350,98 @@ async def test_leaving_closes_the_call_and_frees_its_slot(stream: bool) -> None:
         await asyncio.gather(task, return_exceptions=True)
         assert provider.open == 0
     assert not health.is_open("of-a/a")
+
+
+# What a call takes
+
+
+async def charges_of(
+    provider: ScriptedProvider, plan: Plan, *, stream: bool = True, leave_after: int | None = None
+) -> list[Charge]:
+    """What was booked for a request whose client leaves after so many pieces, or stays."""
+    service, _ = completion(provider)
+    charges: list[Charge] = []
+    given = 0
+    try:
+        async with aclosing(service.run(plan, outgoing(prompt(stream=stream)), book=charges.append)) as items:
+            async for item in items:
+                given += not isinstance(item, Attempt)
+                if given == leave_after:
+                    break
+    except UpstreamError:
+        pass
+    return charges
+
+
+async def test_a_complete_call_is_booked_as_its_provider_counted_it() -> None:
+    provider = ScriptedProvider({"a": [GOOD]})
+    priced = replace(model("a"), price=Price(prompt=2.0, completion=3.0))
+    charges = await charges_of(provider, plan_of(priced))
+    assert charges == [Charge(model="of-a/a", usage=Usage(prompt_tokens=1, completion_tokens=1), cost=5.0)]
+
+
+@pytest.mark.parametrize(
+    ("script", "stream", "leave_after"),
+    [
+        ([Delta(content="Hello there"), UpstreamBrokenError()], True, None),
+        ([Delta(content="Hello there"), 0.3], True, None),
+        ([Delta(content="Hello there"), *GOOD], True, 1),
+        ([Delta(content="Hello there"), UpstreamTimeoutError()], False, None),
+        ([Delta(content="Hello there"), Stop(reason="stop")], True, None),
+    ],
+)
+async def test_a_call_that_ends_without_a_report_is_booked_as_estimated(
+    script: Sequence[Step], stream: bool, leave_after: int | None
+) -> None:
+    charges = await charges_of(
+        ScriptedProvider({"a": [script]}), plan_of(model("a")), stream=stream, leave_after=leave_after
+    )
+    assert [charge.usage for charge in charges] == [Usage(prompt_tokens=8, completion_tokens=2, estimated=True)]
+
+
+async def test_what_was_written_in_vain_is_booked_and_told_with_the_attempt() -> None:
+    provider = ScriptedProvider({"a": [[THINKING, THINKING, UpstreamTimeoutError()]], "b": [GOOD]})
+    service, _ = completion(provider)
+    charges: list[Charge] = []
+    plan = plan_of(model("a"), model("b"))
+    items = [item async for item in service.run(plan, outgoing(prompt()), book=charges.append)]
+    thought = Usage(prompt_tokens=8, completion_tokens=2, estimated=True)
+    assert items[0] == Attempt(model="of-a/a", outcome="upstream_timeout", usage=thought)
+    assert [charge.usage for charge in charges] == [thought, GOOD[-1]]
+
+
+async def test_a_call_that_was_refused_before_its_answer_began_takes_nothing() -> None:
+    refusing = ScriptedProvider({"a": [[UpstreamRateLimitedError()]], "b": [[UpstreamUnavailableError()]]})
+    assert await charges_of(refusing, plan_of(model("a"), model("b"))) == []
+
+
+async def test_a_call_that_is_left_before_its_first_token_takes_its_prompt() -> None:
+    service, _ = completion(ScriptedProvider({"a": [[10.0]]}))
+    charges: list[Charge] = []
+    answer = service.run(plan_of(model("a")), outgoing(prompt()), book=charges.append)
+    waiting = asyncio.create_task(anext(answer))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert [charge.usage for charge in charges] == [Usage(prompt_tokens=8, estimated=True)]
+
+
+# The mode of the call
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_is_asked_for_a_stream_whatever_the_client_wants(stream: bool) -> None:
+    """A long answer in one piece is late for no bound on its first token."""
+    words: list[Step] = [step for _ in range(8) for step in (0.01, Delta(content="word "))]
+    provider = ScriptedProvider({"a": [[*words, Stop(reason="stop")]]})
+    assert (await run(provider, plan_of(model("a")), stream=stream))[0] == ["a: ok"]
+    assert provider.sent[0].payload.stream
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_that_cannot_stream_is_asked_for_one_piece_and_given_the_time_for_it(stream: bool) -> None:
+    provider = ScriptedProvider({"a": [[0.1, *GOOD]]})
+    plan = replace(plan_of(model("a")), without_streaming=frozenset({"of-a/a"}))
+    assert (await run(provider, plan, stream=stream))[1] == list(GOOD)
+    assert not provider.sent[0].payload.stream

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.errors import NoClearedModelError
+from app.errors import NoClearedModelError, UnknownModelError
 from app.models import Caller, Dispatch, Label, Locality, Model
-from app.protocols import Vectors
+from app.protocols import EmbeddingModel, Vectors
 from app.services.embeddings import EmbeddingRequest, Embeddings
 from app.wiring import Services
 from tests.support.service import running
@@ -38,6 +38,10 @@ class RecordingEmbedder:
     async def close(self) -> None: ...
 
 
+async def find_none(_: str, __: int | None) -> EmbeddingModel:
+    raise UnknownModelError(param="model")
+
+
 @pytest.fixture
 def embedder() -> RecordingEmbedder:
     return RecordingEmbedder()
@@ -48,7 +52,7 @@ async def embeddings(tmp_path: Path, embedder: RecordingEmbedder) -> AsyncIterat
     """The service with the detectors of a real gateway."""
     async with running(tmp_path, vector_store="memory") as service:
         services: Services = service.app.state.services
-        yield Embeddings(embedder=embedder, labeller=services.labeller, metrics=services.metrics)
+        yield Embeddings(embedder=embedder, find_model=find_none, labeller=services.labeller, metrics=services.metrics)
 
 
 PLAIN = EmbeddingRequest(texts=("A cat", "A mat"))

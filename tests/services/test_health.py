@@ -41,7 +41,7 @@ def health(time: Time) -> Health:
 def call(health: Health, error: Exception | None = None) -> None:
     """One call that ends like this."""
     try:
-        with health.watch(MODEL, streamed=True):
+        with health.watch(MODEL):
             if error is not None:
                 raise error
     except (UpstreamError, LeftError):
@@ -74,7 +74,7 @@ def test_after_its_time_one_call_probes_the_model_and_the_others_wait_for_it(hea
     fail(health)
     time.now += OPEN_SECONDS
     assert not health.is_open(MODEL)
-    with health.watch(MODEL, streamed=True):
+    with health.watch(MODEL):
         assert health.is_open(MODEL)
     assert not health.is_open(MODEL)
 
@@ -106,18 +106,19 @@ def test_a_server_that_asks_to_be_left_alone_is_for_as_long_as_it_asks_within_re
     assert not health.is_open(MODEL)
 
 
-def measure(health: Health, time: Time, *, seconds: float, streamed: bool = True) -> None:
-    with health.watch(MODEL, streamed=streamed) as note_content:
+def measure(health: Health, time: Time, *, seconds: float) -> None:
+    """A call that begins after so many seconds and goes on for a minute."""
+    with health.watch(MODEL) as note_content:
         time.now += seconds
         note_content()
         time.now += 60
+        note_content()
 
 
 def test_latency_is_a_moving_average_of_the_time_to_the_first_content(health: Health, time: Time) -> None:
     measure(health, time, seconds=1.0)
     measure(health, time, seconds=2.0)
-    measure(health, time, seconds=9.0, streamed=False)
-    assert health.view.latency == {(MODEL, True): pytest.approx(1.2), (MODEL, False): 9.0}
+    assert health.view.latency == {MODEL: pytest.approx(1.2)}
 
 
 def test_an_old_measurement_says_nothing_of_now(health: Health, time: Time) -> None:
@@ -125,4 +126,4 @@ def test_an_old_measurement_says_nothing_of_now(health: Health, time: Time) -> N
     time.now += LATENCY_SECONDS
     assert health.view.latency == {}
     measure(health, time, seconds=3.0)
-    assert health.view.latency == {(MODEL, True): 3.0}
+    assert health.view.latency == {MODEL: 3.0}

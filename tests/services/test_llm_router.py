@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from app.services.catalog_file import Ability
 from app.services.health import HealthView
 from app.services.llm_router import LONG_CONTEXT_TOKENS, Plan, RequestFacts, plan
 from app.services.strategies import Strategy, WeightedSplit
+from app.utils.tokens import Family
 
 
 def model(
@@ -69,8 +71,12 @@ def view(*models: Model, **changes: Any) -> CatalogView:
     return replace(whole, **changes)
 
 
+def tokens(count: int) -> Mapping[Family, int]:
+    return dict.fromkeys(Family, count)
+
+
 FACTS = RequestFacts(
-    label=Label.PUBLIC, complexity=Complexity.SIMPLE, stated_model="auto", prompt_tokens=10, max_tokens=None
+    label=Label.PUBLIC, complexity=Complexity.SIMPLE, stated_model="auto", prompt_tokens=tokens(10), max_tokens=None
 )
 
 
@@ -113,7 +119,7 @@ def test_equal_tiers_are_ordered_by_price_then_by_latency() -> None:
         model(f"x/{name}", tier=Complexity.SIMPLE, dollars=dollars)
         for name, dollars in (("dear", 9), ("fast", 1), ("slow", 1), ("unknown", None))
     )
-    health = HealthView(latency={(slow.id, True): 2.0, (fast.id, True): 0.5, (fast.id, False): 9.0})
+    health = HealthView(latency={slow.id: 2.0, fast.id: 0.5})
     assert names(route(view(unknown, dear, slow, fast, health=health))) == [fast.id, slow.id, dear.id, unknown.id]
 
 
@@ -235,8 +241,8 @@ def test_a_model_that_refuses_a_temperature_stays_in_the_plan_and_is_marked() ->
 
 def test_what_is_sent_and_what_is_asked_for_must_fit_together() -> None:
     narrow = model("x/narrow", tier=Complexity.SIMPLE, context_length=100)
-    assert narrow.id in names(route(view(narrow, LARGE), prompt_tokens=60, max_tokens=40))
-    assert dropped(route(view(narrow, LARGE), prompt_tokens=60, max_tokens=41))[narrow.id] == "context_length"
+    assert narrow.id in names(route(view(narrow, LARGE), prompt_tokens=tokens(60), max_tokens=40))
+    assert dropped(route(view(narrow, LARGE), prompt_tokens=tokens(60), max_tokens=41))[narrow.id] == "context_length"
 
 
 @pytest.mark.parametrize(("prompt_tokens", "max_tokens"), [(LONG_CONTEXT_TOKENS + 1, None), (1, LONG_CONTEXT_TOKENS)])
@@ -244,7 +250,7 @@ def test_a_long_prompt_or_a_long_answer_prefers_the_long_context_list(
     prompt_tokens: int, max_tokens: int | None
 ) -> None:
     catalog = view(preferences={"long_context": (LARGE.id,), "simple": (SMALL.id,)})
-    chosen = route(catalog, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
+    chosen = route(catalog, prompt_tokens=tokens(prompt_tokens), max_tokens=max_tokens)
     assert (chosen.rule, names(chosen)[:2]) == ("long_context", [LARGE.id, SMALL.id])
 
 
@@ -272,22 +278,19 @@ def test_the_facts_are_read_from_the_prompt_as_it_will_be_sent() -> None:
         for which, prompt in (("rich", rich), ("plain", plain))
     }
     assert read["rich"].needs == ["vision", "tools", "json_schema", "choices", "logprobs", "prefill"]
-    assert (read["rich"].max_tokens, read["rich"].streamed) == (9, False)
+    assert read["rich"].max_tokens == 9
     assert read["plain"].needs == []
-    assert read["plain"].streamed
-    assert 40 <= read["plain"].tokens < 80
-    assert read["rich"].tokens > read["plain"].tokens + 1000
+    assert 40 <= read["plain"].tokens_of(SMALL) < 80
+    assert read["rich"].tokens_of(SMALL) > read["plain"].tokens_of(SMALL) + 1000
 
 
 # Strategies
 
 
-def order(
-    strategy: Strategy, *, health: HealthView | None = None, sticky: str = "", streamed: bool = True
-) -> list[str]:
+def order(strategy: Strategy, *, health: HealthView | None = None, sticky: str = "") -> list[str]:
     lists = {"simple": (LARGE.id, SMALL.id, MIDDLE.id)}
     catalog = view(preferences=lists, strategies={"simple": strategy}, health=health or HealthView())
-    return names(route(catalog, sticky=sticky, streamed=streamed))
+    return names(route(catalog, sticky=sticky))
 
 
 def test_preference_takes_the_list_as_it_stands() -> None:
@@ -299,9 +302,8 @@ def test_cheapest_orders_the_list_by_price() -> None:
 
 
 def test_fastest_orders_the_list_by_what_was_measured_and_measures_first_what_was_not() -> None:
-    health = HealthView(latency={(LARGE.id, True): 0.9, (SMALL.id, True): 0.5, (MIDDLE.id, False): 0.1})
+    health = HealthView(latency={LARGE.id: 0.9, SMALL.id: 0.5})
     assert order("fastest", health=health)[:3] == [MIDDLE.id, SMALL.id, LARGE.id]
-    assert order("fastest", health=health, streamed=False)[:3] == [SMALL.id, LARGE.id, MIDDLE.id]
 
 
 def test_a_strategy_is_for_its_own_tier_only() -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from tests.support.answer import ORDINARY, Behaviour, Dialect
 from tests.support.behaviours import Script
@@ -21,6 +21,14 @@ HOST = "127.0.0.1"
 PATIENCE = 5.0
 # A linger of zero seconds turns the close into a reset.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Observer(Protocol):
+    """Is told what becomes of each request while its answer is being written."""
+
+    def wrote(self, request: RecordedRequest, frame: Frame) -> None: ...
+
+    def left(self, request: RecordedRequest) -> None: ...
 
 
 class ScriptedUpstream:
@@ -39,6 +47,7 @@ class ScriptedUpstream:
         self._faults: list[Exception] = []
         self._port = 0
         self._server: asyncio.Server | None = None
+        self.observer: Observer | None = None
         self.script = script
 
     # What it was sent
@@ -142,18 +151,24 @@ class ScriptedUpstream:
     def record_bytes(self, data: bytes) -> None:
         self._received += data
 
-    def record_cancel(self) -> None:
+    def record_cancel(self, request: RecordedRequest) -> None:
         self._cancel_tally.add()
+        if self.observer is not None:
+            self.observer.left(request)
+
+    def record_frame(self, request: RecordedRequest, frame: Frame) -> None:
+        if self.observer is not None:
+            self.observer.wrote(request, frame)
 
     def record_fault(self, error: Exception) -> None:
         self._faults.append(error)
 
-    def respond(self, request: RecordedRequest) -> Steps:
-        """Record the request and say what to do about it."""
-        request = replace(request, number=len(self.requests) + 1)
+    def respond(self, request: RecordedRequest) -> tuple[RecordedRequest, Steps]:
+        """Record the request, number it and say what to do about it."""
+        request = replace(request, number=self._request_tally.count + 1)
         self.requests.append(request)
         self._request_tally.add()
-        return self._behaviour(request).steps(request, dialect=self.dialect)
+        return request, self._behaviour(request).steps(request, dialect=self.dialect)
 
     def _behaviour(self, request: RecordedRequest) -> Behaviour:
         if callable(self._script):
@@ -213,7 +228,7 @@ class Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         try:
             while request := await self._next_request():
-                if not await self._play(self._upstream.respond(request)):
+                if not await self._play(*self._upstream.respond(request)):
                     break
         # A broken script must fail its test, not only this connection's task, whose result nobody looks at.
         except Exception as error:  # noqa: BLE001
@@ -229,7 +244,7 @@ class Connection(asyncio.Protocol):
                 return None
             await self._arrived.wait()
 
-    async def _play(self, steps: Steps) -> bool:
+    async def _play(self, request: RecordedRequest, steps: Steps) -> bool:
         """Whether the connection is good for another request."""
         framed: Callable[[bytes], bytes] = bytes
         for step in steps:
@@ -238,7 +253,7 @@ class Connection(asyncio.Protocol):
             if isinstance(step, Wait):
                 await self._pass(step.gate)
             if self._gone.is_set():
-                self._upstream.record_cancel()
+                self._upstream.record_cancel(request)
                 self._transport.close()
                 return False
             match step:
@@ -247,6 +262,7 @@ class Connection(asyncio.Protocol):
                     self._transport.write(_head_bytes(step))
                 case Frame() if step.data:
                     self._transport.write(framed(step.data))
+                    self._upstream.record_frame(request, step)
                 case Reset():
                     self._abort()
                     return False

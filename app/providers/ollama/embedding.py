@@ -9,15 +9,15 @@ from http import HTTPStatus
 from typing import Self
 
 from app.egress import Egress, Request
-from app.errors import ConfigurationError, RemoteModelError
+from app.errors import ConfigurationError, RemoteModelError, UnknownModelError, UpstreamUnavailableError
 from app.models import Dispatch, JSONValue, Label, Locality, Model
 from app.protocols import Vectors
 from app.providers.ollama.answer import read_failure
 from app.providers.ollama.facts import tagged
 from app.providers.ollama.inventory import Inventory
-from app.providers.token_estimate import token_spans
 from app.providers.vectors import stack, unit_vectors
 from app.providers.wire import decode, encode
+from app.utils.tokens import token_spans
 
 TEXTS_IN_A_REQUEST = 32
 SMALLEST_WINDOW = 512
@@ -50,18 +50,49 @@ class OllamaEmbedding:
         provider: str = "ollama",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """Ask the server for the model; raises `ConfigurationError` if it does not answer or has not pulled it."""
+        """As `find`, for the model of a setting; raises `ConfigurationError` if it cannot be had."""
+        try:
+            return await cls.find(
+                name,
+                base_url=base_url,
+                egress=egress,
+                cloud_clearance=cloud_clearance,
+                provider=provider,
+                monotonic=monotonic,
+            )
+        except UpstreamUnavailableError:
+            raise ConfigurationError(
+                "EMBEDDING_MODEL names a model of Ollama, and no server answers at OLLAMA_BASE_URL."
+            ) from None
+        except UnknownModelError:
+            raise ConfigurationError(
+                f"EMBEDDING_MODEL names a model that Ollama has not pulled: ollama pull {name}"
+            ) from None
+
+    @classmethod
+    async def find(
+        cls,
+        name: str,
+        *,
+        base_url: str,
+        egress: Egress,
+        cloud_clearance: Label,
+        provider: str = "ollama",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Ask the server for the model.
+
+        Raises `UpstreamUnavailableError` if it does not answer and `UnknownModelError` if it has not pulled the model.
+        """
         base_url = base_url.rstrip("/")
         inventory = Inventory(base_url=base_url, egress=egress, monotonic=monotonic)
         locality = await egress.locate(base_url)
         pulled = await inventory.pulled(locality=locality)
         if pulled is None:
-            raise ConfigurationError(
-                "EMBEDDING_MODEL names a model of Ollama, and no server answers at OLLAMA_BASE_URL."
-            )
+            raise UpstreamUnavailableError
         digest = next((digest for listed, digest in pulled if tagged(listed) == tagged(name)), None)
         if digest is None:
-            raise ConfigurationError(f"EMBEDDING_MODEL names a model that Ollama has not pulled: ollama pull {name}")
+            raise UnknownModelError(param="model")
         facts = await inventory.facts(name, digest=digest, locality=locality)
         if not inventory.runs_here(name, facts=facts):
             locality = Locality.CLOUD

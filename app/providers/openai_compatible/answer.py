@@ -50,13 +50,17 @@ class ChatAnswer:
             yield from self._read_choice(choice)
 
     def end(self) -> Iterator[Piece]:
-        """The stops and the usage; raises `UpstreamBrokenError` unless every choice asked for has finished."""
-        if len(self._stops) < self._choices:
-            raise UpstreamBrokenError
-        for index, reason in sorted(self._stops.items()):
+        """The stops and the usage; raises `UpstreamBrokenError` unless every choice asked for has finished.
+
+        What the server reported is given out in either case: it was used.
+        """
+        finished = len(self._stops) >= self._choices
+        for index, reason in sorted(self._stops.items()) if finished else ():
             yield Stop(reason=reason, index=index)
         if self._usage is not None:
             yield self._usage
+        if not finished:
+            raise UpstreamBrokenError
 
     def _read_choice(self, choice: JSONObject) -> Iterator[Delta]:
         index = count_at(choice, "index") or 0

@@ -16,9 +16,9 @@ from app.models import Dispatch, JSONValue, Label, Locality, Model
 from app.protocols import Clock, Vectors
 from app.providers.openai_compatible.failure import read_failure
 from app.providers.openai_compatible.request import Dialect
-from app.providers.token_estimate import token_spans
 from app.providers.vectors import stack, unit_vectors
 from app.providers.wire import JSONObject, count_at, decode, encode, objects_at, without_absent
+from app.utils.tokens import token_spans
 
 TEXTS_IN_A_REQUEST = 64
 # The window of OpenAI's embedding models, in tokens.
@@ -32,7 +32,9 @@ def _utc_now() -> datetime:
 
 
 class OpenAIEmbedding:
-    """As `EmbeddingModel`, by one server. `base_url` includes the version path; the model is a cloud model.
+    """As `EmbeddingModel`, by one server. `base_url` includes the version path.
+
+    The model is a cloud model unless its provider was declared local.
 
     `dimensions` asks for shorter vectors from a model that can; `None` takes the model's own length. `window` is the
     most tokens the model takes, of which `max_tokens` is half, for safety's sake.
@@ -46,15 +48,14 @@ class OpenAIEmbedding:
         egress: Egress,
         clearance: Label,
         provider: str = "openai",
+        locality: Locality = Locality.CLOUD,
         api_key: str | None = None,
         dimensions: int | None = None,
         window: int = WINDOW,
         dialect: Dialect | None = None,
         clock: Clock = _utc_now,
     ) -> None:
-        self.model = Model(
-            provider=provider, name=name, locality=Locality.CLOUD, clearance=clearance, context_length=window
-        )
+        self.model = Model(provider=provider, name=name, locality=locality, clearance=clearance, context_length=window)
         self.max_tokens = window // SAFETY
         self.fingerprint = f"{self.model.id}:{dimensions or 'full'}"
         self._base_url = base_url.rstrip("/")

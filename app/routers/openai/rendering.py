@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -80,7 +81,7 @@ class CompletionSurface:
         for index, reason in enumerate(finished.finish_reasons):
             yield from self._begin(index, content="")
             if finished.citations:
-                yield self._chunk(index, delta={"annotations": _annotations(finished.citations)})
+                yield self._chunk(index, delta={"annotations": _annotations(finished.citations, length=0)})
             chunk = self._chunk(index, delta={}, reason=reason)
             yield {**chunk, "sluice": self._explanation(finished)} if index == last else chunk
         if self._include_usage:
@@ -116,7 +117,7 @@ def _choice(index: int, *, reason: str, deltas: Sequence[Delta], answer: Answer)
         "role": "assistant",
         "content": None if not content and (calls or refusal) else content,
         "refusal": refusal or None,
-        "annotations": _annotations(answer.finished.citations),
+        "annotations": _annotations(answer.finished.citations, length=len(content)),
     }
     if calls:
         message["tool_calls"] = [_tool_call(call) for call in calls]
@@ -159,14 +160,21 @@ def _logprobs(deltas: Sequence[Delta]) -> dict[str, Any] | None:
     }
 
 
-def _annotations(citations: Sequence[Citation]) -> list[dict[str, Any]]:
-    """File citations in the form of OpenAI's responses; `index` is the place in the list of passages."""
+def _annotations(citations: Sequence[Citation], *, length: int) -> list[dict[str, Any]]:
+    """Citations in the one form that OpenAI's chat completions have, with the file citation of its responses beside it.
+
+    The address is where the gateway has the document; the whole answer draws on it, unless its end is not known yet.
+    """
     return [
         {
-            "type": "file_citation",
-            "file_id": citation.document_id,
-            "filename": citation.title,
-            "index": index,
+            "type": "url_citation",
+            "url_citation": {
+                "url": f"/documents/{quote(citation.document_id, safe='')}",
+                "title": citation.title,
+                "start_index": 0,
+                "end_index": length,
+            },
+            "file_citation": {"file_id": citation.document_id, "filename": citation.title, "index": index},
         }
         for index, citation in enumerate(citations)
     ]

@@ -17,11 +17,25 @@ class TokenUsage(BaseModel):
     total_tokens: int
 
 
+class URLCitation(BaseModel):
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
 class FileCitation(BaseModel):
-    type: Literal["file_citation"]
     file_id: str
     filename: str
     index: int
+
+
+class Annotation(BaseModel):
+    """A document that the answer draws on. The `type` is the only one that OpenAI's chat completions have."""
+
+    type: Literal["url_citation"]
+    url_citation: URLCitation
+    file_citation: FileCitation
 
 
 class FunctionCall(BaseModel):
@@ -39,7 +53,7 @@ class AnswerMessage(BaseModel):
     role: Literal["assistant"]
     content: str | None
     refusal: str | None
-    annotations: list[FileCitation]
+    annotations: list[Annotation]
     tool_calls: list[ToolCall] | None = None
 
 

@@ -14,7 +14,16 @@ from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from tests.clients.surroundings import BASE_URL, KEY, MODEL, PIXEL, TEXT, count_cancelled, wait_cancelled
+from tests.clients.surroundings import (
+    BASE_URL,
+    KEY,
+    MODEL,
+    PIXEL,
+    TEXT,
+    add_document,
+    count_cancelled,
+    wait_cancelled,
+)
 
 
 class City(BaseModel):
@@ -36,6 +45,15 @@ async def test_a_prompt_is_answered_with_its_usage(agent: Agent[None, str]) -> N
     result = await agent.run("When does water boil?")
     assert result.output == TEXT
     assert result.usage.total_tokens == 18
+
+
+async def test_an_answer_with_citations_is_accepted() -> None:
+    """The client checks every answer against OpenAI's types."""
+    add_document()
+    result = await Agent(model("documents")).run("At what temperature does water boil?")
+    assert result.output
+    async with Agent(model("documents")).run_stream("At what temperature does water boil, in pieces?") as stream:
+        assert await stream.get_output()
 
 
 async def test_a_conversation_goes_on_with_its_history(agent: Agent[None, str]) -> None:

@@ -1,0 +1,90 @@
+"""One call to a model: what it is sent, and what it took, booked once when it ends, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from app.errors import UpstreamError, UpstreamTimeoutError
+from app.models import Charge, Delta, Dispatch, Model, Piece, Prompt, Usage
+from app.services.answer import Draft, cost_of
+from app.services.llm_router import Plan
+from app.services.redaction import Outgoing
+from app.services.restoration import restore
+
+Book = Callable[[Charge], None]
+
+
+class Call:
+    """A prompt on its way to one model. `usage` is what the call took once it has ended, `None` if it took nothing."""
+
+    def __init__(self, dispatch: Dispatch[Prompt], *, outgoing: Outgoing, book: Book) -> None:
+        self.dispatch = dispatch
+        self.usage: Usage | None = None
+        self._outgoing = outgoing
+        self._book = book
+
+    @property
+    def model(self) -> Model:
+        return self.dispatch.model
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.dispatch.payload
+
+    def with_prompt(self, prompt: Prompt) -> Call:
+        """A second call to the same model under the same label."""
+        return Call(replace(self.dispatch, payload=prompt), outgoing=self._outgoing, book=self._book)
+
+    def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+        """The pieces as a client may see them: metered, without thoughts, and with what was redacted put back."""
+        seen = self._without_thoughts(self._metered(pieces))
+        redacted = self._outgoing.version_for(self.model)
+        return seen if redacted is None else restore(seen, values=redacted.values)
+
+    async def _metered(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+        """The same pieces, and at the end an estimated `Usage` if the provider reported none.
+
+        A call that the server refused before it began to answer took nothing. One that was left, or given up because it
+        was late, took its prompt: the server was at work on it.
+        """
+        draft = Draft()
+        at_work = True
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    draft.add(piece)
+                    yield piece
+            at_work = draft.has_begun
+            if at_work and draft.usage is None:
+                yield draft.settled_usage(self.prompt, model=self.model.name)
+        except UpstreamError as error:
+            at_work = draft.has_begun or isinstance(error, UpstreamTimeoutError)
+            raise
+        finally:
+            if at_work:
+                self._settle(draft)
+
+    def _settle(self, draft: Draft) -> None:
+        self.usage = draft.settled_usage(self.prompt, model=self.model.name)
+        self._book(Charge(model=self.model.id, usage=self.usage, cost=cost_of(self.usage, model=self.model)))
+
+    async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+        """A delta without content means that the model thinks; its thoughts are not passed on."""
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if not (isinstance(piece, Delta) and piece == Delta(index=piece.index)):
+                    yield piece
+
+
+def address(model: Model, *, plan: Plan, outgoing: Outgoing) -> Dispatch[Prompt]:
+    """The version of the prompt that the model is cleared for, without the wishes that an answer is good without."""
+    redacted = outgoing.version_for(model)
+    prompt, reading = (outgoing.prompt, outgoing.reading) if redacted is None else (redacted.prompt, redacted.reading)
+    prompt = replace(prompt, stream=model.id not in plan.without_streaming)
+    if plan.checks(model) and plan.cascade is not None:
+        prompt = plan.cascade.prepare(prompt)
+    if model.id in plan.without_sampling:
+        prompt = replace(prompt, sampling=replace(prompt.sampling, temperature=None, top_p=None))
+    return Dispatch(prompt, reading.label, model)
