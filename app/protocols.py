@@ -264,6 +264,10 @@ class DocumentStore(Protocol):
         """How many of these versions still exist and are neither indexed nor failed, or await removal."""
         ...
 
+    async def put_off(self, versions: Sequence[str], *, beyond: datetime) -> bool:
+        """Whether all of these versions that are unfinished wait for an index job that is not due until later."""
+        ...
+
     async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:
         """The vector spaces that hold live versions of the collection at or below the clearance."""
         ...

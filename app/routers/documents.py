@@ -25,7 +25,8 @@ from app.wiring import Services
 
 router = APIRouter(prefix="/documents", tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
 
-WAIT_SECONDS = 600.0
+# Most clients and proxies give up on an answer after five minutes.
+WAIT_SECONDS = 240.0
 REMOVAL_WAIT_SECONDS = 5.0
 FILES_AT_ONCE = 1000
 FORM_FIELDS = frozenset({"files", "ids", "collection", "sensitivity", "metadata"})
@@ -115,14 +116,16 @@ async def add_documents(
 ) -> Response:
     """Store documents durably, then index them; `?wait=true` answers when each is indexed or failed.
 
+    That answer is 202 with how far each is if it takes more than four minutes, or what it needs is away.
     With an `Idempotency-Key` the same request again changes nothing, and another one under the key is refused.
     """
     uploads = await _read_uploads(request, stated=stated)
     versions = await _accept_once(services, uploads, caller=caller, key=idempotency_key)
-    if wait and await services.ingestion.settled([version.id for version in versions], within=WAIT_SECONDS):
-        current = [await services.documents.get(version.key, clearance=caller.clearance) for version in versions]
-        return _documents_response([version for version in current if version is not None], status=200)
-    return _documents_response(versions, status=202)
+    if not wait:
+        return _documents_response(versions, status=202)
+    settled = await services.ingestion.settled([version.id for version in versions], within=WAIT_SECONDS)
+    current = [await services.documents.get(version.key, clearance=caller.clearance) for version in versions]
+    return _documents_response([version for version in current if version is not None], status=200 if settled else 202)
 
 
 @router.get("", response_model=DocumentsPageReply)

@@ -8,7 +8,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import DatabaseUnavailableError, InvalidRequestError, NotFoundError
@@ -18,6 +18,7 @@ from app.models import (
     DocumentStatus,
     DocumentVersion,
     Job,
+    JobKind,
     JSONValue,
     Label,
     NewDocument,
@@ -196,6 +197,11 @@ class SqlDocumentStore:
             counts = [await connection.scalar(_count_unfinished(batch)) for batch in in_batches(versions)]
         return sum(count or 0 for count in counts)
 
+    async def put_off(self, versions: Sequence[str], *, beyond: datetime) -> bool:
+        async with self._database.read() as connection:
+            counts = [await connection.scalar(_count_moving(batch, beyond=beyond)) for batch in in_batches(versions)]
+        return not any(counts)
+
     async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:
         async with self._database.read() as connection:
             return await searches.vector_spaces(connection, tenant=tenant, collection=collection, clearance=clearance)
@@ -286,6 +292,17 @@ def _newest(clearance: Label) -> Select[Any]:
 def _count_unfinished(ids: Sequence[str]) -> Select[int]:
     in_work = versions.c.status.in_([DocumentStatus.PENDING.value, DocumentStatus.INDEXING.value])
     return select(func.count()).select_from(versions).where(versions.c.id.in_(ids), or_(versions.c.removed, in_work))
+
+
+def _count_moving(ids: Sequence[str], *, beyond: datetime) -> Select[int]:
+    """Unfinished versions with no job of their own or of an earlier version, which goes first, that is put off."""
+    waits = exists(
+        select(tables.jobs.c.id)
+        .join(_other, _other.c.id == tables.jobs.c.version)
+        .where(_other.c.document == versions.c.document, _other.c.number <= versions.c.number, ~_other.c.removed)
+        .where(tables.jobs.c.kind == JobKind.INDEX.value, tables.jobs.c.due > beyond)
+    )
+    return _count_unfinished(ids).where(or_(versions.c.removed, ~waits))
 
 
 async def _replace_chunks(connection: AsyncConnection, version: str, *, text: str, chunks: Sequence[Chunk]) -> None:

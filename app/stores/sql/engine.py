@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -32,11 +32,12 @@ Row = TypeVar("Row")
 class Database:
     """One engine, shared by the stores over it. `read` and `write` raise `DatabaseUnavailableError` when it is away."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, busy_seconds: float) -> None:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
+        self._busy_seconds = busy_seconds
         # SQLite has one writer: waiting for one's turn here is fair and costs no connection.
-        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
+        self._turn = asyncio.Lock()
         self._writer = engine.execution_options(**{sqlite.WRITES: True})
 
     @classmethod
@@ -47,7 +48,7 @@ class Database:
         `busy_seconds` is how long to wait for a connection, or for another process to let go of the database.
         """
         engine = _create_engine(url, busy_seconds=busy_seconds)
-        database = cls(engine)
+        database = cls(engine, busy_seconds=busy_seconds)
         try:
             with translated():
                 await database._prepare()
@@ -79,16 +80,36 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that is durable once the block is left, and undone if it raises."""
         with translated():
-            async with self._turn, self._writer.begin() as connection:
-                yield connection
+            async with self._take_turn() as patience, self._writer.connect() as connection:
+                await connection.execution_options(**{sqlite.PATIENCE: patience})
+                async with connection.begin():
+                    yield connection
 
     async def forget(self) -> bool:
         """Take earlier states of changed pages off the disk; false if a reader held them."""
         if not self._is_sqlite:
             return True
         with translated():
-            async with self._turn, self._engine.connect() as connection:
-                return await sqlite.truncate_log(connection)
+            async with self._take_turn() as patience, self._engine.connect() as connection:
+                return await sqlite.truncate_log(connection, patience=patience)
+
+    @asynccontextmanager
+    async def _take_turn(self) -> AsyncIterator[float]:
+        """The turn to write; how many of its `busy_seconds` the caller has left to wait for other processes.
+
+        Those who queue while another process holds the database give up in their own time, not one after the other.
+        """
+        if not self._is_sqlite:
+            yield self._busy_seconds
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._busy_seconds
+        async with asyncio.timeout_at(deadline):
+            await self._turn.acquire()
+        try:
+            yield max(0.0, deadline - loop.time())
+        finally:
+            self._turn.release()
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailableError` if the database does not answer."""
