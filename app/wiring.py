@@ -27,6 +27,7 @@ from app.services.ingestion import Ingestion
 from app.services.keys import Keys
 from app.services.labels import Labeller
 from app.services.recorder import Recorder
+from app.services.relabelling import Relabelling
 from app.services.replays import Replays
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
 from app.services.sessions import Sessions
@@ -58,6 +59,7 @@ class Services:
     admission: Admission
     gateway: Gateway
     ingestion: Ingestion
+    relabelling: Relabelling
     retrieval: Retrieval
     embeddings: Embeddings
     labeller: Labeller
@@ -128,6 +130,14 @@ def _build(
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
     )
+    ingestion = Ingestion(
+        documents=documents,
+        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        audit=enforcement.audit,
+        default_label=settings.document_default_label,
+        metrics=metrics,
+        clock=now,
+    )
     return Services(
         settings=settings,
         version=VERSION,
@@ -144,14 +154,8 @@ def _build(
             retrieval=retrieval,
             metrics=metrics,
         ),
-        ingestion=Ingestion(
-            documents=documents,
-            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
-            audit=enforcement.audit,
-            default_label=settings.document_default_label,
-            metrics=metrics,
-            clock=now,
-        ),
+        ingestion=ingestion,
+        relabelling=Relabelling(documents=documents, audit=enforcement.audit, wake=ingestion.wake),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
         labeller=labeller,

@@ -140,7 +140,7 @@ async def list_documents(
     versions, cursor = await services.documents.page(
         tenant=caller.tenant, clearance=caller.clearance, collection=collection, limit=limit, after=after
     )
-    body = {"documents": [_document_reply(version) for version in versions], "next": cursor}
+    body = {"documents": [document_reply(version) for version in versions], "next": cursor}
     return json_response(body, headers={"cache-control": "no-store"})
 
 
@@ -164,7 +164,7 @@ async def _events(versions: AsyncGenerator[DocumentVersion | None]) -> AsyncIter
     """As the wire has them; a comment keeps the connection alive where there is nothing new."""
     async with aclosing(versions):
         async for version in versions:
-            yield b":\n\n" if version is None else b"data: " + orjson.dumps(_document_reply(version)) + b"\n\n"
+            yield b":\n\n" if version is None else b"data: " + orjson.dumps(document_reply(version)) + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 
@@ -177,7 +177,7 @@ async def read_document(
     version = await services.documents.get(key, clearance=caller.clearance)
     if version is None:
         raise NotFoundError
-    return json_response(_document_reply(version), headers={"cache-control": "no-store"})
+    return json_response(document_reply(version), headers={"cache-control": "no-store"})
 
 
 @router.delete(
@@ -282,10 +282,11 @@ def _join(*labels: Label | None) -> Label | None:
 
 
 def _documents_response(versions: Iterable[DocumentVersion], *, status: int) -> Response:
-    return json_response({"documents": [_document_reply(version) for version in versions]}, status=status)
+    return json_response({"documents": [document_reply(version) for version in versions]}, status=status)
 
 
-def _document_reply(version: DocumentVersion) -> Mapping[str, Any]:
+def document_reply(version: DocumentVersion) -> Mapping[str, Any]:
+    """A version as answers show it."""
     error = {"code": version.error_code, "message": version.error_message} if version.error_code else None
     return {
         "id": version.key.id,

@@ -138,6 +138,8 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
             "sensitivity": "internal",
         },
     },
+    "post /documents/{document_id}/declassify": {JSON: {"sensitivity": "public", "reason": "ticket-4711"}},
+    "put /collections/{name}": {JSON: {"floor": "confidential"}},
     "post /search": {JSON: {"query": QUESTION, "limit": 3}},
     "post /v1/chat/completions": {JSON: {"model": "auto", "messages": [{"role": "user", "content": QUESTION}]}},
     "post /v1/embeddings": {JSON: {"model": "auto", "input": [ANSWER]}},
@@ -176,6 +178,8 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /documents/{document_id}/events": {
         ("200", EVENTS): {"data": '{"id":"moon","status":"indexing","progress":{"stage":"embed","done":1,"total":4}}'}
     },
+    "post /documents/{document_id}/declassify": {("202", JSON): {**PENDING, "sensitivity": "public"}},
+    "put /collections/{name}": {("200", JSON): {"name": "handbook", "floor": "confidential", "raised": 3}},
     "post /search": {
         ("200", JSON): {
             "documents": [

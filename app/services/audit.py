@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.models import Attempt, Caller, Candidate, DocumentVersion, Finding, JSONValue, Message, Route
+from app.models import Attempt, Caller, Candidate, DocumentVersion, Finding, JSONValue, Label, Message, Route
 from app.protocols import AuditTrail, Clock
-from app.services.labels import Reading
+from app.services.labels import Reading, version_label
 from app.utils.logging import REQUEST_ID
 
 
@@ -101,7 +101,7 @@ class Audit:
         self, version: DocumentVersion, *, reading: Reading | None, outcome: str, digest: str | None
     ) -> None:
         """How a document's ingestion ended, the label it was found to have, and the digest of its text."""
-        label = max(version.label, reading.label) if reading else version.label
+        label = version_label(version, reading) if reading else version.label
         self._append(
             "document",
             Caller(tenant=version.key.tenant),
@@ -113,6 +113,27 @@ class Audit:
                 "text_digest": digest,
             },
         )
+
+    def record_declassification(
+        self, old: DocumentVersion, new: DocumentVersion, *, reason: str | None, caller: Caller
+    ) -> None:
+        """A label that an administrator lowered; `label` is what the document had before."""
+        self._append(
+            "declassification",
+            caller,
+            {
+                "version": old.id,
+                "label": old.label.word,
+                "new_version": new.id,
+                "new_label": new.label.word,
+                "reason": reason,
+                "outcome": "accepted",
+            },
+        )
+
+    def record_floor(self, floor: Label, *, raised: int, caller: Caller) -> None:
+        """A collection's floor that an administrator set, and how many versions it raised."""
+        self._append("floor", caller, {"label": floor.word, "raised": raised, "outcome": "accepted"})
 
     def _append(self, kind: str, caller: Caller, facts: Mapping[str, JSONValue]) -> None:
         who = {"request_id": REQUEST_ID.get(), "tenant": caller.tenant, "key_id": caller.key_id}

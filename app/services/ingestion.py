@@ -218,6 +218,7 @@ class Ingestion:
             label=max(stated, caller.label_floor),
             metadata=upload.metadata,
             content=upload.content,
+            label_stated=upload.label is not None or caller.label_floor > Label.PUBLIC,
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from app.models import (
     Caller,
     DocumentKey,
+    DocumentVersion,
     Finding,
     ImagePart,
     JSONValue,
@@ -85,6 +86,11 @@ class Reading:
 
 def _raising(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.label > Label.PUBLIC)
+
+
+def version_label(version: DocumentVersion, reading: Reading) -> Label:
+    """The label of a version that was read: one that was declassified keeps what it was given."""
+    return version.label if version.declassified else max(version.label, reading.label)
 
 
 class Labeller:

@@ -603,7 +603,101 @@ TRACES: Sequence[Mutant] = (
     ),
 )
 
-MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *TRACES)
+RELABELLING = "tests/gateway/test_relabelling.py"
+DOCUMENT_STORE = "tests/stores/test_document_store.py"
+
+RELABELLED = (
+    Mutant(
+        name="anyone declassifies",
+        rule="A document's label falls only by `declassify`, by an administrator",
+        file="app/routers/relabelling.py",
+        before='caller: AdminCaller, collection: Name = "default"',
+        after='caller: DocumentReader, collection: Name = "default"',
+        killer=f"{RELABELLING}::test_only_an_administrator_may_declassify",
+    ),
+    Mutant(
+        name="declassified above the caller's clearance",
+        rule="A key's clearance applies to every read of stored content",
+        file="app/stores/sql/relabels.py",
+        before="    if not readable or any(row.label > clearance for row in found):",
+        after="    if not readable:",
+        killer=f"{DOCUMENT_STORE}::test_a_document_above_the_clearance_is_not_declassified",
+    ),
+    Mutant(
+        name="declassification undone by detection",
+        rule="A declassified version has the label that was set",
+        file="app/services/labels.py",
+        before="    return version.label if version.declassified else max(version.label, reading.label)",
+        after="    return max(version.label, reading.label)",
+        killer=f"{RELABELLING}::test_a_declassified_document_has_the_label_that_was_set_whatever_is_found_in_it",
+    ),
+    Mutant(
+        name="declassification undone by the version before",
+        rule="A declassified version has the label that was set",
+        file="app/stores/sql/jobs.py",
+        before="        .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))\n",
+        after="",
+        killer=f"{DOCUMENT_STORE}::test_a_running_index_job_of_the_version_before_does_not_undo_a_declassification",
+    ),
+    Mutant(
+        name="every later version declassified",
+        rule="Posting the same id as `public` does not lower it",
+        file="app/stores/sql/uploads.py",
+        before="            document.label = max(document.label, row.label)",
+        after="            document.label = row.label if row.declassified else max(document.label, row.label)",
+        killer=f"{DOCUMENT_STORE}::test_an_upload_beside_a_declassification_keeps_the_label_of_the_versions_before",
+    ),
+    Mutant(
+        name="declassification not recorded",
+        rule="A declassification is audited",
+        file="app/services/relabelling.py",
+        before="        self._audit.record_declassification(old, new, reason=reason, caller=caller)\n",
+        after="        del old\n",
+        killer=f"{RELABELLING}::test_a_declassification_is_recorded_without_any_text",
+    ),
+    Mutant(
+        name="declassified below the floor",
+        rule="A collection may have a floor",
+        file="app/stores/sql/relabels.py",
+        before="    if label < floor:",
+        after="    if False:",
+        killer=f"{RELABELLING}::test_only_an_administrator_sets_a_floor_and_nothing_is_declassified_below_it",
+    ),
+    Mutant(
+        name="floor for new documents only",
+        rule="A collection may have a floor",
+        file="app/stores/sql/relabels.py",
+        before="    await connection.execute(update(versions).where(*below).values(label=floor, updated_at=now))\n",
+        after="",
+        killer=f"{RELABELLING}::test_a_floor_raises_what_is_there_and_what_is_put_in",
+    ),
+    Mutant(
+        name="floor for what is there only",
+        rule="A collection may have a floor",
+        file="app/stores/sql/uploads.py",
+        before="            label = max(upload.label, document.label, floor)",
+        after="            label = max(upload.label, document.label)\n            del floor",
+        killer=f"{RELABELLING}::test_a_floor_raises_what_is_there_and_what_is_put_in",
+    ),
+    Mutant(
+        name="raised documents not known again",
+        rule="A request that repeats a document joins its label",
+        file="app/services/indexing.py",
+        before="        await self._remember_again(version)\n",
+        after="",
+        killer=f"{RELABELLING}::test_what_a_floor_raised_is_known_again_when_a_request_repeats_it",
+    ),
+    Mutant(
+        name="raised while embedded, left where it is",
+        rule="Vectors lie in the space of their label",
+        file="app/stores/sql/jobs.py",
+        before="    if label is not None and label < joined:",
+        after="    if False:",
+        killer=f"{DOCUMENT_STORE}::test_a_floor_that_is_raised_while_a_version_is_embedded_has_its_vectors_made_again",
+    ),
+)
+
+MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *RELABELLED, *TRACES)
 
 # Those that the suite must always be seen to kill.
 ALWAYS = ("egress check out", "join after retrieval out", "candidates not filtered by label")

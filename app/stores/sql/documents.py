@@ -25,7 +25,7 @@ from app.models import (
     Passage,
 )
 from app.protocols import ChunkText, Clock, LiveVersion, WordHit
-from app.stores.sql import jobs, rows, searches, tables, upkeep, uploads, words
+from app.stores.sql import jobs, relabels, rows, searches, tables, upkeep, uploads, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
 
@@ -66,6 +66,22 @@ class SqlDocumentStore:
             found = (await connection.execute(statement.limit(limit + 1))).all()
         cursor = str(found[limit - 1].document) if len(found) > limit else None
         return [rows.read_version(row) for row in found[:limit]], cursor
+
+    async def declassify(
+        self, key: DocumentKey, *, label: Label, clearance: Label
+    ) -> tuple[DocumentVersion, DocumentVersion] | None:
+        async with self._database.write() as connection:
+            return await relabels.declassify(
+                connection, key, label=label, clearance=clearance, now=self._clock(), new_id=self._new_id
+            )
+
+    async def set_floor(self, collection: str, *, tenant: str, floor: Label) -> int:
+        async with self._database.write() as connection:
+            return len(
+                await relabels.set_floor(
+                    connection, tenant=tenant, collection=collection, floor=floor, now=self._clock()
+                )
+            )
 
     async def remove(self, key: DocumentKey, *, clearance: Label) -> Sequence[str] | None:
         statement = (
@@ -167,9 +183,9 @@ class SqlDocumentStore:
         async with self._database.read() as connection:
             return await searches.excerpt(connection, version, first=first, last=last)
 
-    async def publish(self, job: Job, *, space: str | None) -> bool:
+    async def publish(self, job: Job, *, space: str | None, label: Label | None = None) -> bool:
         async with self._database.write() as connection:
-            return await jobs.publish(connection, job, space=space, now=self._clock())
+            return await jobs.publish(connection, job, space=space, label=label, now=self._clock())
 
     async def fail(self, job: Job, *, code: str, message: str) -> None:
         async with self._database.write() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from app.stores.sql import schema, sqlite
 
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
+# Beginning a transaction takes no longer where no other process writes.
+UNHINDERED_SECONDS = 0.1
 CONNECTIONS = 8
 # Rows a statement takes at once: their preparation runs on the event loop, a few milliseconds for so many.
 BATCH = 500
@@ -36,6 +38,7 @@ class Database:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._busy_seconds = busy_seconds
+        self._locked_seconds = 0.0
         # SQLite has one writer: waiting for one's turn here is fair and costs no connection.
         self._turn = asyncio.Lock()
         self._writer = engine.execution_options(**{sqlite.WRITES: True})
@@ -82,8 +85,19 @@ class Database:
         with translated():
             async with self._take_turn() as patience, self._writer.connect() as connection:
                 await connection.execution_options(**{sqlite.PATIENCE: patience})
-                async with connection.begin():
+                async with AsyncExitStack() as stack:
+                    await self._begin(connection, stack=stack)
                     yield connection
+
+    async def _begin(self, connection: AsyncConnection, *, stack: AsyncExitStack) -> None:
+        """Begin a transaction, and count how long another process kept us from it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await stack.enter_async_context(connection.begin())
+        finally:
+            waited = loop.time() - began
+            self._locked_seconds += waited if waited > UNHINDERED_SECONDS else 0.0
 
     async def forget(self) -> bool:
         """Take earlier states of changed pages off the disk; false if a reader held them."""
@@ -97,19 +111,16 @@ class Database:
     async def _take_turn(self) -> AsyncIterator[float]:
         """The turn to write; how many of its `busy_seconds` the caller has left to wait for other processes.
 
-        Those who queue while another process holds the database give up in their own time, not one after the other.
+        Those who queue while another process holds the database wait for it together, not one after the other.
         """
         if not self._is_sqlite:
             yield self._busy_seconds
             return
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._busy_seconds
-        async with asyncio.timeout_at(deadline):
-            await self._turn.acquire()
-        try:
-            yield max(0.0, deadline - loop.time())
-        finally:
-            self._turn.release()
+        queued, locked = loop.time(), self._locked_seconds
+        async with self._turn:
+            waited = min(self._locked_seconds - locked, loop.time() - queued)
+            yield max(0.0, self._busy_seconds - waited)
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailableError` if the database does not answer."""
