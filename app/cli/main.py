@@ -17,6 +17,8 @@ from app.errors import ConfigurationError
 DESCRIPTION = "Sluice: one gateway in front of cloud and local models. Settings come from the environment and .env."
 # Compose and Kubernetes wait 30 seconds before they kill; the rest is for closing the stores.
 DRAIN_SECONDS = 25
+# Longer than proxies and clients keep idle connections (nginx: 60), so that none is closed under a request.
+KEEP_ALIVE_SECONDS = 75
 LARGEST_FRAME = 4 * 1024 * 1024
 
 
@@ -68,6 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
             proxy_headers=False,  # whoever sits in front is the address that is counted: a header can say anything
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
     )
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained
