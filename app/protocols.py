@@ -283,7 +283,7 @@ class DocumentStore(Protocol):
         ...
 
     async def put_off(self, versions: Sequence[str], *, beyond: datetime) -> bool:
-        """Whether all of these versions that are unfinished wait for an index job that is not due until later."""
+        """Whether some of these versions are unfinished, and all of those wait for an index job that is due later."""
         ...
 
     async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:

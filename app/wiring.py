@@ -30,6 +30,7 @@ from app.services.recorder import Recorder
 from app.services.relabelling import Relabelling
 from app.services.replays import Replays
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
+from app.services.search import Search
 from app.services.sessions import Sessions
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
@@ -61,6 +62,7 @@ class Services:
     ingestion: Ingestion
     relabelling: Relabelling
     retrieval: Retrieval
+    search: Search
     embeddings: Embeddings
     labeller: Labeller
     enforcement: Enforcement
@@ -157,7 +159,8 @@ def _build(
         ingestion=ingestion,
         relabelling=Relabelling(documents=documents, audit=enforcement.audit, wake=ingestion.wake),
         retrieval=retrieval,
-        embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
+        search=Search(retrieval=retrieval, labeller=labeller, audit=enforcement.audit),
+        embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, audit=enforcement.audit, metrics=metrics),
         labeller=labeller,
         enforcement=enforcement,
         catalog=models.catalog,
@@ -202,6 +205,7 @@ def _build_gateway(
         catalog=models.catalog,
         completion=models.completion,
         recorder=Recorder(metrics=metrics, audit=enforcement.audit),
+        audit=enforcement.audit,
         redactor=enforcement.redactor,
         echoes=enforcement.echoes,
         policies=enforcement.policies,

@@ -12,6 +12,8 @@ import numpy as np
 from app.errors import ContextLengthError, InvalidRequestError, NoClearedModelError, UnknownModelError
 from app.models import Caller, Dispatch, Label, Usage
 from app.protocols import EmbeddingModel, Vectors
+from app.services.audit import Account, Audit
+from app.services.detectors import Field
 from app.services.labels import Labeller
 from app.utils.monitoring import Metrics
 
@@ -61,9 +63,10 @@ class Embeddings:
     maximum context length").
     """
 
-    def __init__(self, *, embedder: EmbeddingModel, labeller: Labeller, metrics: Metrics) -> None:
+    def __init__(self, *, embedder: EmbeddingModel, labeller: Labeller, audit: Audit, metrics: Metrics) -> None:
         self._embedder = embedder
         self._labeller = labeller
+        self._audit = audit
         self._metrics = metrics
 
     async def embed(self, request: EmbeddingRequest, *, caller: Caller) -> Embedded:
@@ -72,13 +75,20 @@ class Embeddings:
         Raises `UnknownModelError`, `ContextLengthError` for a text of more than 8,192 tokens, `NoClearedModelError`
         and, for vectors of another size than the model makes, `InvalidRequestError`.
         """
+        with self._audit.account("embeddings", request.texts, caller=caller) as account:
+            return await self._embed(request, caller=caller, account=account)
+
+    async def _embed(self, request: EmbeddingRequest, *, caller: Caller, account: Account) -> Embedded:
         model = self._embedder.model
         if request.model not in (AUTO, model.id, model.name):
             raise UnknownModelError("No embedding model has this name; `auto` takes the one there is.", param="model")
         windows = await asyncio.to_thread(self._cut, request.texts)
-        label = await self._label(request, caller=caller)
+        fields = [Field(f"input[{position}]", text) for position, text in enumerate(request.texts)]
+        account.reading = await self._labeller.read_texts(fields, caller=caller, stated=request.sensitivity)
+        label = account.reading.label
         if label > model.clearance:
             raise NoClearedModelError
+        account.model = model.id
         flat = tuple(window.text for cut in windows for window in cut)
         vectors = _join(await self._embedder.embed(Dispatch(flat, label, model)), windows=windows)
         if request.dimensions not in (None, vectors.shape[1]):
@@ -102,14 +112,6 @@ class Embeddings:
                 )
             windows.append(_windows(text, offsets=offsets, longest=longest))
         return windows
-
-    async def _label(self, request: EmbeddingRequest, *, caller: Caller) -> Label:
-        floors = (caller.label_floor, request.sensitivity or Label.PUBLIC)
-        read = [
-            (await self._labeller.read_text(text, where=f"input[{position}]", tenant=caller.tenant)).label
-            for position, text in enumerate(request.texts)
-        ]
-        return max(*floors, *read)
 
 
 def _windows(text: str, *, offsets: Sequence[tuple[int, int]], longest: int) -> list[Window]:

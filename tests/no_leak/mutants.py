@@ -611,8 +611,8 @@ RELABELLED = (
         name="anyone declassifies",
         rule="A document's label falls only by `declassify`, by an administrator",
         file="app/routers/relabelling.py",
-        before='caller: AdminCaller, collection: Name = "default"',
-        after='caller: DocumentReader, collection: Name = "default"',
+        before="from app.dependencies import EDGE, AdminCaller, ServicesDep",
+        after="from app.dependencies import EDGE, ServicesDep\nfrom app.dependencies import DocumentWriter as AdminCaller",
         killer=f"{RELABELLING}::test_only_an_administrator_may_declassify",
     ),
     Mutant(

@@ -48,7 +48,8 @@ async def embeddings(tmp_path: Path, embedder: RecordingEmbedder) -> AsyncIterat
     """The service with the detectors of a real gateway."""
     async with running(tmp_path, vector_store="memory") as service:
         services: Services = service.app.state.services
-        yield Embeddings(embedder=embedder, labeller=services.labeller, metrics=services.metrics)
+        audit = services.enforcement.audit
+        yield Embeddings(embedder=embedder, labeller=services.labeller, audit=audit, metrics=services.metrics)
 
 
 PLAIN = EmbeddingRequest(texts=("A cat", "A mat"))

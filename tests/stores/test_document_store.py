@@ -609,6 +609,21 @@ async def test_a_renewed_lease_holds_as_long_again(documents: DocumentStore, wor
     assert await worker.claim_nothing()
 
 
+async def test_versions_are_put_off_once_every_job_that_is_left_waits(
+    worker: Worker, documents: DocumentStore, moment: SetClock
+) -> None:
+    soon, later = moment() + timedelta(seconds=5), moment() + timedelta(seconds=60)
+    first, second, done = await documents.add([upload("a"), upload("a", b"again"), upload("b")])
+    job = await worker.claim()
+    assert not await documents.put_off([first.id, second.id], beyond=soon)  # one is worked on
+    await documents.retry_job(job, due=later)
+    assert not await documents.put_off([first.id, second.id, done.id], beyond=soon)  # another may be
+    assert await documents.put_off([first.id, second.id], beyond=soon)  # the second waits for the first
+    assert not await documents.put_off([first.id, second.id], beyond=later)
+    await worker.work_off()
+    assert not await documents.put_off([done.id], beyond=soon)  # nothing is left to do
+
+
 # What administrators do to labels
 
 

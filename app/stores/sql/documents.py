@@ -215,8 +215,9 @@ class SqlDocumentStore:
 
     async def put_off(self, versions: Sequence[str], *, beyond: datetime) -> bool:
         async with self._database.read() as connection:
-            counts = [await connection.scalar(_count_moving(batch, beyond=beyond)) for batch in in_batches(versions)]
-        return not any(counts)
+            left = [await connection.scalar(_count_unfinished(batch)) for batch in in_batches(versions)]
+            moving = [await connection.scalar(_count_moving(batch, beyond=beyond)) for batch in in_batches(versions)]
+        return any(left) and not any(moving)
 
     async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:
         async with self._database.read() as connection:
