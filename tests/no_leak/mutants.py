@@ -424,8 +424,8 @@ STORED: Sequence[Mutant] = (
         name="documents not read",
         rule="What the detectors find in a document raises its label",
         file="app/services/indexing.py",
-        before="label = max(version.label, reading.label)",
-        after="label = version.label",
+        before="        label = version_label(version, reading)",
+        after="        label = version.label",
         killer="tests/gateway/test_documents.py"
         "::test_a_document_without_a_stated_label_is_internal_and_detection_raises_it",
     ),
@@ -433,8 +433,8 @@ STORED: Sequence[Mutant] = (
         name="label lowered by posting again",
         rule="Posting the same id as `public` does not lower it",
         file="app/stores/sql/uploads.py",
-        before="label=max(upload.label, document.label)",
-        after="label=upload.label",
+        before="            label = max(upload.label, document.label, floor)",
+        after="            label = max(upload.label, floor)",
         killer="tests/gateway/test_documents.py::test_posting_an_id_again_as_public_does_not_lower_its_label",
     ),
     Mutant(

@@ -102,7 +102,7 @@ class Stage:
     async def until_local_models_are_seen(self) -> None:
         """Wait until the gateway, which looks after its models now and then, has found the local ones again."""
         async with asyncio.timeout(SEEN_WITHIN_SECONDS):
-            while not await self._sees_local_models():
+            while not await self._sees_local_models():  # noqa: ASYNC110  # the gateway asks them in its own time
                 await asyncio.sleep(0.2)
 
     async def _sees_local_models(self) -> bool:
