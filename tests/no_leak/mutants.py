@@ -435,7 +435,7 @@ STORED: Sequence[Mutant] = (
         file="app/stores/sql/uploads.py",
         before="            label = max(upload.label, document.label, floor)",
         after="            label = max(upload.label, floor)",
-        killer="tests/gateway/test_documents.py::test_posting_an_id_again_as_public_does_not_lower_its_label",
+        killer="tests/stores/test_document_store.py::test_an_upload_has_the_label_of_the_versions_before_it_at_once",
     ),
     Mutant(
         name="documents embedded without their label",
@@ -607,6 +607,14 @@ RELABELLING = "tests/gateway/test_relabelling.py"
 DOCUMENT_STORE = "tests/stores/test_document_store.py"
 
 RELABELLED = (
+    Mutant(
+        name="texts in data URLs sent unread",
+        rule="Text-bearing parts are extracted and classified",
+        file="app/routers/native.py",
+        before="            if is_text(image.url):",
+        after="            if False:",
+        killer="tests/routers/test_attachments.py::test_a_text_in_a_data_url_is_classified_and_sent_as_text",
+    ),
     Mutant(
         name="anyone declassifies",
         rule="A document's label falls only by `declassify`, by an administrator",

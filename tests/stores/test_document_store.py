@@ -680,3 +680,11 @@ async def test_a_floor_is_of_one_tenant(worker: Worker, documents: DocumentStore
     assert await documents.set_floor("handbook", tenant=TENANT, floor=Label.CONFIDENTIAL) == 0
     [version] = await worker.publish(upload("b", label=Label.PUBLIC, tenant="another"))
     assert version.label is Label.PUBLIC
+
+
+async def test_an_upload_has_the_label_of_the_versions_before_it_at_once(
+    worker: Worker, documents: DocumentStore
+) -> None:
+    await worker.publish(upload("a", label=Label.CONFIDENTIAL))
+    [version] = await documents.add([upload("a", b"another", label=Label.PUBLIC)])
+    assert version.label is Label.CONFIDENTIAL
