@@ -54,8 +54,8 @@ _CONFIDENTIAL = Vocabulary(
     "riservato e confidenziale, documento riservato, informazioni riservate, segreto professionale",
     "segreto industriale, non condividere, non divulgare, non diffondere, informazione privilegiata, top-secret",
     # Dutch
-    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden, niet voor externe verspreiding",
-    "niet delen",
+    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden",
+    "niet voor externe verspreiding, niet delen",
     "beroepsgeheim, geheimhouding geldt",
     # Polish, Czech, Slovak, Hungarian, Romanian
     "poufne, ściśle poufne, poufny, poufna, tajemnica przedsiębiorstwa, tajemnica adwokacka",
