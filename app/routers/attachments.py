@@ -16,12 +16,14 @@ _TEXT_TYPE = re.compile(
     re.IGNORECASE,
 )
 _CHARSET = re.compile(r";charset=\"?([\w.:+-]+)\"?", re.IGNORECASE)
+_IMAGE_URL = re.compile(r"https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}\Z")
 _CONTROL = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 NOT_TEXT = (
     "only text is taken as a file, as a data: URL with a type such as text/plain or application/json; "
     "put other files in with POST /documents"
 )
+NO_IMAGE = "an image is an https: URL, or a data: URL with a PNG, JPEG, GIF or WebP in base64"
 NOT_READABLE = "this data: URL does not hold the text that it says it holds"
 TOO_LONG = f"the text of a data: URL has at most {LONGEST_TEXT:,} characters"
 
@@ -41,6 +43,15 @@ def read_text(url: str) -> str:
     if len(text) > LONGEST_TEXT:
         raise ValueError(TOO_LONG)
     return text
+
+
+def check_image(url: str) -> str:
+    """A URL that stands where an image does: of an image, or of a text; raises `ValueError` for any other."""
+    if is_text(url):
+        read_text(url)
+    elif not _IMAGE_URL.match(url):
+        raise ValueError(NO_IMAGE)
+    return url
 
 
 def _decode(data: str, *, parameters: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -40,13 +39,12 @@ from app.models import (
     TextPart,
     Usage,
 )
-from app.routers.attachments import is_text, read_text
-from app.routers.openai.fields import BY_SHAPE, by
+from app.routers.attachments import check_image, is_text, read_text
+from app.routers.fields import BY_SHAPE, by
 from app.routers.replies import Answer, error_body
 from app.routers.schemas import RouteReply
 
 LONGEST_MESSAGE = 1_000_000
-IMAGE_URLS = re.compile(r"https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}\Z")
 
 
 def _parse_label(value: object) -> object:
@@ -75,18 +73,10 @@ class TextContent(Strict):
     text: str
 
 
-def _check_image_url(url: str) -> str:
-    if is_text(url):
-        read_text(url)
-    elif not IMAGE_URLS.match(url):
-        raise ValueError("an image is an https: URL, or a data: URL with a PNG, JPEG, GIF or WebP in base64")
-    return url
-
-
 class ImageURL(Strict):
     """An image. Some clients send text files this way too, which are taken as text."""
 
-    url: Annotated[str, AfterValidator(_check_image_url)]
+    url: Annotated[str, AfterValidator(check_image)]
     detail: Literal["auto", "low", "high"] | None = None
 
 

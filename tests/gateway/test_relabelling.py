@@ -78,7 +78,7 @@ async def test_a_declassified_document_has_the_label_that_was_set_whatever_is_fo
     after = await office.settle("merger")
     assert (after["status"], after["sensitivity"], after["size"]) == ("indexed", "public", before["size"])
     answer = await gateway.chat(QUESTION)
-    assert answer["model_used"] == CLOUD
+    assert answer["model_used"] == CLOUD, answer["route"]
     assert canary.encode() in gateway.cloud.received
     # Neither does a request that repeats the document join what its earlier version was.
     repeated = await gateway.chat(f"Say this again: the project to buy the competitor is called {canary}.", cache=False)
@@ -99,7 +99,7 @@ async def test_the_version_before_is_what_readers_see_until_the_new_one_is_index
 async def test_only_an_administrator_may_declassify(office: Office, canary: str) -> None:
     await office.gateway.add({**merger(canary), "sensitivity": "confidential"})
     status, answer = await office.declassify("merger", headers={})
-    assert (status, answer["error"]["code"]) == (403, "permission_denied")
+    assert (status, answer["error"]["code"]) == (403, "missing_scope")
     assert (await office.settle("merger"))["sensitivity"] == "confidential"
     assert (await office.declassify("another"))[0] == 404
     assert (await office.declassify("another", headers={}))[0] == 404
@@ -203,7 +203,7 @@ async def test_only_an_administrator_sets_a_floor_and_nothing_is_declassified_be
     office: Office, canary: str
 ) -> None:
     status, answer = await office.set_floor("confidential", headers={})
-    assert (status, answer["error"]["code"]) == (403, "permission_denied")
+    assert (status, answer["error"]["code"]) == (403, "missing_scope")
     await office.gateway.add({**merger(canary), "sensitivity": "confidential"})
     await office.set_floor("internal")
     assert (await office.declassify("merger"))[0] == 409

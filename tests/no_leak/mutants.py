@@ -572,7 +572,7 @@ TRACES: Sequence[Mutant] = (
     Mutant(
         name="fields that cannot be honoured ignored",
         rule="`logit_bias`, hosted tools and other fields that cannot be classified are refused",
-        file="app/routers/openai/fields.py",
+        file="app/routers/fields.py",
         before="if value and value not in self.allowed:",
         after="if False:",
         killer="tests/routers/test_openai_chat.py::test_a_field_that_is_not_supported_is_refused_by_name",
@@ -620,7 +620,8 @@ RELABELLED = (
         rule="A document's label falls only by `declassify`, by an administrator",
         file="app/routers/relabelling.py",
         before="from app.dependencies import EDGE, AdminCaller, ServicesDep",
-        after="from app.dependencies import EDGE, ServicesDep\nfrom app.dependencies import DocumentWriter as AdminCaller",
+        after="from app.dependencies import EDGE, ServicesDep\n"
+        "from app.dependencies import DocumentWriter as AdminCaller",
         killer=f"{RELABELLING}::test_only_an_administrator_may_declassify",
     ),
     Mutant(

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, Tag, model_validator
 
 from app.models import Message, Part, TextPart, ToolCall
+from app.routers.fields import BY_SHAPE, Unsupported, by
 from app.routers.native import FileContent, ImageContent, Name, Strict, TextContent, to_part
-from app.routers.openai.fields import BY_SHAPE, Unsupported, by
 
 CacheControl = dict[str, JsonValue]
 
