@@ -73,10 +73,13 @@ async def test_a_declassified_document_has_the_label_that_was_set_whatever_is_fo
     gateway = office.gateway
     [before] = await gateway.add({**merger(canary), "sensitivity": "confidential"})
     assert (await gateway.chat(QUESTION))["model_used"] == LOCAL
+    services = gateway.service.app.state.services
+    [earlier] = await services.documents.live_versions()
     status, answer = await office.declassify("merger")
     assert (status, answer["sensitivity"], answer["status"]) == (202, "public", "pending")
     after = await office.settle("merger")
     assert (after["status"], after["sensitivity"], after["size"]) == ("indexed", "public", before["size"])
+    assert await services.ingestion.settled([earlier.id], within=10)  # what it said is known until it is erased
     answer = await gateway.chat(QUESTION)
     assert answer["model_used"] == CLOUD, answer["route"]
     assert canary.encode() in gateway.cloud.received
