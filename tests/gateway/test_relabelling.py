@@ -105,7 +105,7 @@ async def test_only_an_administrator_may_declassify(office: Office, canary: str)
     assert (status, answer["error"]["code"]) == (403, "missing_scope")
     assert (await office.settle("merger"))["sensitivity"] == "confidential"
     assert (await office.declassify("another"))[0] == 404
-    assert (await office.declassify("another", headers={}))[0] == 404
+    assert (await office.declassify("another", headers={}))[0] == 403  # whether there is one or not
 
 
 async def test_declassifying_does_not_raise_a_label(office: Office, canary: str) -> None:
