@@ -32,10 +32,10 @@ BUSY_SECONDS = 0.2
 # Long enough for a busy machine's ordinary answers, short enough to wait for many that never come.
 TIMEOUTS = {
     "timeout_connect": 1.0,
-    "timeout_first_token": 5.0,
+    "timeout_first_token": 20.0,  # litellm takes its time at the first call
     "timeout_first_token_local": 1.0,
     "timeout_between_tokens": 0.7,
-    "timeout_total": 20.0,
+    "timeout_total": 40.0,
 }
 
 
