@@ -523,7 +523,7 @@ class DocumentKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDocument:
-    """A document as it was handed in: its bytes and what was stated about it."""
+    """A document as it was handed in: its bytes and what was stated about it, if its label was stated at all."""
 
     key: DocumentKey
     title: str | None
@@ -532,13 +532,15 @@ class NewDocument:
     label: Label
     metadata: Mapping[str, JSONValue]
     content: bytes
+    label_stated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentVersion:
     """One immutable version of a document, and how far its ingestion has come.
 
-    `done` of `total` counts chunks in the current stage; `error` is a stable code with a fixed message.
+    The label of a version that was `declassified` is what an administrator set, whatever is found in it. `done` of
+    `total` counts chunks in the current stage; `error` is a stable code with a fixed message.
     """
 
     id: str
@@ -557,6 +559,7 @@ class DocumentVersion:
     error_code: str | None = None
     error_message: str | None = None
     warnings: tuple[str, ...] = ()
+    declassified: bool = False
     created_at: datetime
     updated_at: datetime
 

@@ -196,6 +196,23 @@ class DocumentStore(Protocol):
         """A page of newest versions in a stable order, and the cursor of the next page."""
         ...
 
+    async def declassify(
+        self, key: DocumentKey, *, label: Label, clearance: Label
+    ) -> tuple[DocumentVersion, DocumentVersion] | None:
+        """Store the newest version again as one whose label is exactly this; the version it is of, and the new one.
+
+        `None` if the clearance may not read all versions that there are. Raises `ConflictError` if that would raise
+        the label, or lie below the floor of the collection.
+        """
+        ...
+
+    async def set_floor(self, collection: str, *, tenant: str, floor: Label) -> int:
+        """Set the label that no version in the collection is below, and raise those that are; how many that were.
+
+        Their vectors are queued to move to where their label belongs. A floor that is lowered lowers no version.
+        """
+        ...
+
     async def remove(self, key: DocumentKey, *, clearance: Label) -> Sequence[str] | None:
         """Hide the document from every reader and queue the removal of its versions; their ids, `None` if absent.
 
@@ -269,9 +286,10 @@ class DocumentStore(Protocol):
         """The version's text from the start of chunk `first` to the end of chunk `last`."""
         ...
 
-    async def publish(self, job: Job, *, space: str | None) -> bool:
+    async def publish(self, job: Job, *, space: str | None, label: Label | None = None) -> bool:
         """Make the job's version the live one and queue the removal of the one before, in one transaction.
 
+        `label` is what its vectors were made under: if it was raised meanwhile they are queued to be made again.
         False if it did not become live: the document was removed or a newer upload is live, so its removal is queued.
         """
         ...
@@ -293,6 +311,10 @@ class DocumentStore(Protocol):
 
     async def unfinished(self, versions: Sequence[str]) -> int:
         """How many of these versions still exist and are neither indexed nor failed, or await removal."""
+        ...
+
+    async def put_off(self, versions: Sequence[str], *, beyond: datetime) -> bool:
+        """Whether some of these versions are unfinished, and all of those wait for an index job that is due later."""
         ...
 
     async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:

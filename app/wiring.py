@@ -31,8 +31,10 @@ from app.services.ingestion import Ingestion
 from app.services.keys import Keys
 from app.services.labels import Labeller
 from app.services.recorder import Recorder
+from app.services.relabelling import Relabelling
 from app.services.replays import Replays
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval
+from app.services.search import Search
 from app.services.session_access import SessionAccess
 from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
@@ -66,7 +68,9 @@ class Services:
     admission: Admission
     gateway: Gateway
     ingestion: Ingestion
+    relabelling: Relabelling
     retrieval: Retrieval
+    search: Search
     embeddings: Embeddings
     labeller: Labeller
     enforcement: Enforcement
@@ -162,6 +166,9 @@ def _build(
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
     recorder = Recorder(metrics=metrics, audit=enforcement.audit, decisions=Decisions(), clock=now)
     retrieval = _build_retrieval(engines, documents=documents)
+    ingestion = _build_ingestion(
+        settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
+    )
     chores = Chores()
     gateway = _build_gateway(
         settings,
@@ -181,12 +188,12 @@ def _build(
         keys=access.keys,
         admission=access.admission,
         gateway=gateway,
-        ingestion=_build_ingestion(
-            settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
-        ),
+        ingestion=ingestion,
+        relabelling=Relabelling(documents=documents, audit=enforcement.audit, wake=ingestion.wake),
         retrieval=retrieval,
+        search=Search(retrieval=retrieval, labeller=enforcement.labeller, audit=enforcement.audit),
         embeddings=_build_embeddings(
-            settings, engines=engines, models=models, labeller=enforcement.labeller, metrics=metrics
+            settings, engines=engines, models=models, enforcement=enforcement, metrics=metrics
         ),
         labeller=enforcement.labeller,
         enforcement=enforcement,
@@ -204,7 +211,7 @@ def _build(
 
 
 def _build_embeddings(
-    settings: Settings, *, engines: Engines, models: Models, labeller: Labeller, metrics: Metrics
+    settings: Settings, *, engines: Engines, models: Models, enforcement: Enforcement, metrics: Metrics
 ) -> Embeddings:
     named = NamedEmbeddings(settings, egress=engines.egress)
 
@@ -214,7 +221,13 @@ def _build_embeddings(
             raise UnknownModelError(param="model")
         return await named.find(name, dimensions)
 
-    return Embeddings(embedder=engines.embedder, find_model=find, labeller=labeller, metrics=metrics)
+    return Embeddings(
+        embedder=engines.embedder,
+        find_model=find,
+        labeller=enforcement.labeller,
+        audit=enforcement.audit,
+        metrics=metrics,
+    )
 
 
 def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval:
@@ -232,7 +245,7 @@ def _build_ingestion(
     *,
     engines: Engines,
     enforcement: Enforcement,
-    documents: DocumentStore,
+    documents: SqlDocumentStore,
     metrics: Metrics,
     shared: bool,
 ) -> Ingestion:
@@ -282,6 +295,7 @@ def _build_gateway(
         catalog=models.catalog,
         completion=models.completion,
         recorder=recorder,
+        audit=enforcement.audit,
         redactor=enforcement.redactor,
         echoes=enforcement.echoes,
         policies=enforcement.policies,

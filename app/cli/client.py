@@ -65,11 +65,21 @@ class ServiceClient:
                 return
             parameters = {**parameters, "after": page["next"]}
 
+    async def document(self, id: str, *, collection: str) -> dict[str, Any]:
+        """A document as it stands; raises `RefusedError`."""
+        found: dict[str, Any] = await self.ask("GET", _path(id), params={"collection": collection})
+        return found
+
+    async def declassify(self, id: str, *, collection: str, sensitivity: str, reason: str | None) -> dict[str, Any]:
+        """Lower a document's label and wait until that version is indexed or failed; raises `RefusedError`."""
+        body = {"sensitivity": sensitivity, **({"reason": reason} if reason else {})}
+        path = f"{_path(id)}/declassify"
+        return await self._settled(await self.ask("POST", path, json=body, params={"collection": collection}))
+
     async def _settled(self, document: dict[str, Any]) -> dict[str, Any]:
         while document["status"] not in ("indexed", "failed"):
             await asyncio.sleep(POLL_SECONDS)
-            path = f"documents/{quote(document['id'], safe='')}"
-            document = await self.ask("GET", path, params={"collection": document["collection"]})
+            document = await self.document(document["id"], collection=document["collection"])
         return document
 
     async def ask(
@@ -86,6 +96,10 @@ class ServiceClient:
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise RefusedError(body["error"]["code"], body["error"]["message"])
             return body
+
+
+def _path(id: str) -> str:
+    return f"documents/{quote(id, safe='')}"
 
 
 def _form(fields: Mapping[str, str], files: Iterable[Path]) -> aiohttp.FormData:

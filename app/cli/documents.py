@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli import declassify
 from app.cli.client import RefusedError, ServiceClient, batches, connect
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     search.add_argument("query")
     search.add_argument("--limit", type=int, default=5)
     listing = commands.add_parser("documents", help="list a running service's documents", description="List documents.")
+    lowering = declassify.add_to(listing.add_subparsers(metavar="COMMAND"))
     for command, run in ((ingest, _ingest), (search, _search), (listing, _list)):
         command.add_argument("--collection", default=None if command is listing else "default")
         command.set_defaults(command=_runner(run))
+    lowering.set_defaults(command=_runner(declassify.declassify))
 
 
 def _runner(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Compose and Kubernetes wait 30 seconds before they kill; the rest is for closing the stores.
 DRAIN_SECONDS = 25
+# Longer than proxies and clients keep idle connections (nginx: 60), so that none is closed under a request.
+KEEP_ALIVE_SECONDS = 75
 LARGEST_FRAME = 4 * 1024 * 1024
 
 
@@ -64,6 +66,7 @@ def configure(app: Any, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,  # whoever sits in front is the address that is counted: a header can say anything
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
 
 

@@ -48,6 +48,7 @@ GRANTING = frozenset({"post /keys", "patch /keys/{key_id}"})
 CHANGING_A_KEY = frozenset({"patch /keys/{key_id}", "delete /keys/{key_id}", "post /keys/{key_id}/rotate"})
 # Operations whose bodies may be files.
 STORING = frozenset({"post /documents"})
+FOR_ADMINISTRATORS = frozenset({"post /documents/{document_id}/declassify", "put /collections/{name}"})
 
 Errors = Sequence[type[SluiceError]]
 
@@ -98,7 +99,7 @@ OF_OPERATIONS: Sequence[tuple[frozenset[str], Errors]] = (
     (EMBEDDING, FROM_EMBEDDERS),
     (STORING, (errors.EmptyDocumentError, errors.ConflictError)),
     (GRANTING, (errors.PermissionDeniedError,)),
-    (CHANGING_A_KEY, (errors.ConflictError,)),
+    (CHANGING_A_KEY | FOR_ADMINISTRATORS, (errors.ConflictError,)),
 )
 
 Operation = dict[str, Any]

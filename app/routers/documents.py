@@ -27,7 +27,8 @@ from app.wiring import Services
 
 router = APIRouter(prefix="/documents", tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
 
-WAIT_SECONDS = 600.0
+# Most clients and proxies give up on an answer after five minutes.
+WAIT_SECONDS = 240.0
 REMOVAL_WAIT_SECONDS = 5.0
 FILES_AT_ONCE = 1000
 FORM_FIELDS = frozenset({"files", "ids", "collection", "sensitivity", "metadata"})
@@ -119,14 +120,16 @@ async def add_documents(
 ) -> Response:
     """Store documents durably, then index them; `?wait=true` answers when each is indexed or failed.
 
+    That answer is 202 with how far each is if it takes more than four minutes, or what it needs is away.
     With an `Idempotency-Key` the same request again changes nothing, and another one under the key is refused.
     """
     uploads = await _read_uploads(request, stated=stated)
     versions = await _accept_once(services, uploads, caller=caller, key=idempotency_key)
-    if wait and await services.ingestion.settled([version.id for version in versions], within=WAIT_SECONDS):
-        current = [await services.documents.get(version.key, clearance=caller.clearance) for version in versions]
-        return _documents_response([version for version in current if version is not None], status=200)
-    return _documents_response(versions, status=202)
+    if not wait:
+        return _documents_response(versions, status=202)
+    settled = await services.ingestion.settled([version.id for version in versions], within=WAIT_SECONDS)
+    current = [await services.documents.get(version.key, clearance=caller.clearance) for version in versions]
+    return _documents_response([version for version in current if version is not None], status=200 if settled else 202)
 
 
 @router.get("", response_model=DocumentsPageReply)
@@ -141,7 +144,7 @@ async def list_documents(
     versions, cursor = await services.documents.page(
         tenant=caller.tenant, clearance=caller.clearance, collection=collection, limit=limit, after=after
     )
-    body = {"documents": [_document_reply(version) for version in versions], "next": cursor}
+    body = {"documents": [document_reply(version) for version in versions], "next": cursor}
     return json_response(body, headers={"cache-control": "no-store"})
 
 
@@ -179,14 +182,14 @@ async def _watch(key: DocumentKey, *, services: Services, caller: Caller) -> Res
 
 
 def _document_response(version: DocumentVersion) -> Response:
-    return json_response(_document_reply(version), headers={"cache-control": "no-store"})
+    return json_response(document_reply(version), headers={"cache-control": "no-store"})
 
 
 async def _events(versions: AsyncGenerator[DocumentVersion | None]) -> AsyncIterator[bytes]:
     """As the wire has them; a comment keeps the connection alive where there is nothing new."""
     async with aclosing(versions):
         async for version in versions:
-            yield b":\n\n" if version is None else b"data: " + orjson.dumps(_document_reply(version)) + b"\n\n"
+            yield b":\n\n" if version is None else b"data: " + orjson.dumps(document_reply(version)) + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 
@@ -333,7 +336,7 @@ def _join(*labels: Label | None) -> Label | None:
 
 
 def _documents_response(versions: Iterable[DocumentVersion], *, status: int) -> Response:
-    return json_response({"documents": [_document_reply(version) for version in versions]}, status=status)
+    return json_response({"documents": [document_reply(version) for version in versions]}, status=status)
 
 
 def _text_reply(excerpt: Excerpt) -> dict[str, Any]:
@@ -353,7 +356,8 @@ def _text_reply(excerpt: Excerpt) -> dict[str, Any]:
     }
 
 
-def _document_reply(version: DocumentVersion) -> Mapping[str, Any]:
+def document_reply(version: DocumentVersion) -> Mapping[str, Any]:
+    """A version as answers show it."""
     error = {"code": version.error_code, "message": version.error_message} if version.error_code else None
     return {
         "id": version.key.id,

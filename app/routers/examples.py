@@ -190,6 +190,8 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
             "sensitivity": "internal",
         },
     },
+    "post /documents/{document_id}/declassify": {JSON: {"sensitivity": "public", "reason": "ticket-4711"}},
+    "put /collections/{name}": {JSON: {"floor": "confidential"}},
     "post /search": {JSON: {"query": QUESTION, "limit": 3}},
     "post /sessions": {JSON: {"id": "trip", "title": "The moon", "user_id": "ada"}},
     "patch /sessions/{session_id}": {JSON: {"title": "The moon"}},
@@ -249,6 +251,8 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
         }
     },
     "get /decisions": {("200", JSON): {"decisions": [DECISION], "count": 1}},
+    "post /documents/{document_id}/declassify": {("202", JSON): {**PENDING, "sensitivity": "public"}},
+    "put /collections/{name}": {("200", JSON): {"name": "handbook", "floor": "confidential", "raised": 3}},
     "post /search": {
         ("200", JSON): {
             "documents": [

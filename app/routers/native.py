@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Tag,
+    model_validator,
+)
 from pydantic.json_schema import WithJsonSchema
 
 from app.errors import SluiceError
@@ -33,12 +42,13 @@ from app.models import (
     TextPart,
     Usage,
 )
+from app.routers.attachments import check_image, is_text, read_text
+from app.routers.fields import BY_SHAPE, by
 from app.routers.replies import Answer, error_body
 from app.routers.schemas import RouteReply, UsageReply
 from app.services.catalog import CatalogView
 
 LONGEST_MESSAGE = 1_000_000
-IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
 
 
 def _parse_label(value: object) -> object:
@@ -68,7 +78,9 @@ class TextContent(Strict):
 
 
 class ImageURL(Strict):
-    url: Annotated[str, Field(pattern=IMAGE_URLS)]
+    """An image. Some clients send text files this way too, which are taken as text."""
+
+    url: Annotated[str, AfterValidator(check_image)]
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -77,23 +89,51 @@ class ImageContent(Strict):
     image_url: ImageURL
 
 
-Content = Annotated[TextContent | ImageContent, Field(discriminator="type")]
+class FileData(Strict):
+    """A file of text as a `data:` URL."""
+
+    file_data: Annotated[str, AfterValidator(read_text)]
+    filename: Name | None = None
+
+
+class FileContent(Strict):
+    type: Literal["file"]
+    file: FileData
+
+
+Content = Annotated[
+    Annotated[TextContent, Tag("<text>")]
+    | Annotated[ImageContent, Tag("<image_url>")]
+    | Annotated[FileContent, Tag("<file>")],
+    by("type"),
+]
 
 
 class ChatMessage(Strict):
     role: Literal["system", "user", "assistant"]
-    content: Annotated[str, Field(max_length=LONGEST_MESSAGE)] | Annotated[list[Content], Field(min_length=1)]
+    content: Annotated[
+        Annotated[str, Field(max_length=LONGEST_MESSAGE), Tag("<text>")]
+        | Annotated[list[Content], Field(min_length=1), Tag("<parts>")],
+        BY_SHAPE,
+    ]
 
     def to_message(self) -> Message:
         if isinstance(self.content, str):
             return Message.of(self.role, self.content)
-        return Message(role=self.role, parts=tuple(_part(content) for content in self.content))
+        return Message(role=self.role, parts=tuple(to_part(content) for content in self.content))
 
 
-def _part(content: TextContent | ImageContent) -> Part:
-    if isinstance(content, TextContent):
-        return TextPart(content.text)
-    return ImagePart(url=content.image_url.url, detail=content.image_url.detail)
+def to_part(content: TextContent | ImageContent | FileContent) -> Part:
+    """A part as the pipeline takes it: whatever holds text is text."""
+    match content:
+        case TextContent(text=text):
+            return TextPart(text)
+        case FileContent(file=file):
+            return TextPart(f"{file.filename}\n{file.file_data}" if file.filename else file.file_data)
+        case ImageContent(image_url=image):
+            if is_text(image.url):
+                return TextPart(read_text(image.url))
+            return ImagePart(url=image.url, detail=image.detail)
 
 
 class DocumentsBody(Strict):

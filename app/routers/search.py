@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.dependencies import EDGE, SearchCaller, ServicesDep, StatedLabelDep
-from app.models import Label, RetrievalScope
+from app.models import RetrievalScope
 from app.routers.bodies import BoundedRoute
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
-from app.services.retrieval import Found, SearchQuery
+from app.services.retrieval import Found
 
 router = APIRouter(tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
 
@@ -48,11 +48,10 @@ class SearchReply(BaseModel):
 @router.post("/search", response_model=SearchReply)
 async def search(body: SearchBody, services: ServicesDep, caller: SearchCaller, stated: StatedLabelDep) -> Response:
     """Find the passages that are nearest to the query by meaning and by words."""
-    reading = await services.labeller.read_text(body.query, where="query", tenant=caller.tenant)
-    floors = (reading.label, caller.label_floor, body.sensitivity or Label.PUBLIC, stated or Label.PUBLIC)
     scope = RetrievalScope(collection=body.collection, limit=body.limit, filter=body.filter)
-    query = SearchQuery(text=body.query, label=max(floors), scope=scope)
-    found = [_passage_reply(each) for each in await services.retrieval.search(query, caller=caller)]
+    label = max((each for each in (body.sensitivity, stated) if each is not None), default=None)
+    passages = await services.search.find(body.query, scope=scope, stated=label, caller=caller)
+    found = [_passage_reply(each) for each in passages]
     headers = {"cache-control": "no-store"}
     return json_response({"documents": found, "query": body.query, "count": len(found)}, headers=headers)
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import orjson
 
-from app.models import Attempt, Caller, Candidate, DocumentVersion, Finding, JSONValue, Message, Route
+from app.errors import SluiceError
+from app.models import Attempt, Caller, Candidate, DocumentVersion, Finding, JSONValue, Label, Message, Route
 from app.protocols import AuditTrail, Clock
-from app.services.labels import Reading
+from app.services.labels import Reading, version_label
 from app.utils.logging import REQUEST_ID
 
 
@@ -50,6 +52,16 @@ class RequestAccount:
     outcome: str
     messages: tuple[Message, ...]
     answer: TextDigest
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """A request that is no chat, while it is answered: its label, and the `model` that its texts were sent to."""
+
+    reading: Reading | None = None
+    route: Route | None = None
+    model: str | None = None
+    found: Mapping[str, int] | None = None
 
 
 class Audit:
@@ -92,6 +104,24 @@ class Audit:
             },
         )
 
+    @contextmanager
+    def account(self, kind: str, texts: Iterable[str], *, caller: Caller) -> Iterator[Account]:
+        """A request that is no chat: what is noted in the account while it is answered is recorded, however it ends."""
+        account, outcome = Account(), "cancelled"
+        try:
+            yield account
+            outcome = "ok"
+        except SluiceError as error:
+            outcome = error.code
+            raise
+        except Exception:
+            outcome = SluiceError.code
+            raise
+        finally:
+            digest = self.digest_text()
+            digest.add(*texts)
+            self._append(kind, caller, {**_facts(account), "outcome": outcome, "prompt_digest": digest.value})
+
     def record_upload(self, version: DocumentVersion, *, caller: Caller) -> None:
         """A document that was taken in, under the label it has before it is read."""
         facts: Mapping[str, JSONValue] = {"version": version.id, "label": version.label.word, "outcome": "accepted"}
@@ -101,7 +131,7 @@ class Audit:
         self, version: DocumentVersion, *, reading: Reading | None, outcome: str, digest: str | None
     ) -> None:
         """How a document's ingestion ended, the label it was found to have, and the digest of its text."""
-        label = max(version.label, reading.label) if reading else version.label
+        label = version_label(version, reading) if reading else version.label
         self._append(
             "document",
             Caller(tenant=version.key.tenant),
@@ -114,9 +144,46 @@ class Audit:
             },
         )
 
+    def record_declassification(
+        self, old: DocumentVersion, new: DocumentVersion, *, reason: str | None, caller: Caller
+    ) -> None:
+        """A label that an administrator lowered; `label` is what the document had before."""
+        self._append(
+            "declassification",
+            caller,
+            {
+                "version": old.id,
+                "label": old.label.word,
+                "new_version": new.id,
+                "new_label": new.label.word,
+                "reason": reason,
+                "outcome": "accepted",
+            },
+        )
+
+    def record_floor(self, floor: Label, *, raised: int, caller: Caller) -> None:
+        """A collection's floor that an administrator set, and how many versions it raised."""
+        self._append("floor", caller, {"label": floor.word, "raised": raised, "outcome": "accepted"})
+
     def _append(self, kind: str, caller: Caller, facts: Mapping[str, JSONValue]) -> None:
         who = {"request_id": REQUEST_ID.get(), "tenant": caller.tenant, "key_id": caller.key_id}
         self._trail.append({"time": self._clock().isoformat(), "kind": kind, **who, **facts})
+
+
+def _facts(account: Account) -> dict[str, JSONValue]:
+    reading, route = account.reading, account.route
+    raised_by = route.raised_by if route else reading.raised_by if reading else ()
+    label = route.label if route else reading.label if reading else None
+    facts: dict[str, JSONValue] = {
+        "label": label.word if label is not None else "unknown",
+        "raised_by": _findings(raised_by),
+        "model": account.model,
+    }
+    if route is not None:
+        facts |= {"rule": route.rule, "candidates": _candidates(route.candidates)}
+    if account.found is not None:
+        facts["found"] = dict(account.found)
+    return facts
 
 
 def _findings(findings: Iterable[Finding]) -> JSONValue:

@@ -18,6 +18,8 @@ from app.errors import (
 )
 from app.models import Caller, Dispatch, Label, Usage
 from app.protocols import EmbeddingModel, Vectors
+from app.services.audit import Account, Audit
+from app.services.detectors import Field
 from app.services.labels import Labeller
 from app.utils.monitoring import Metrics
 from app.utils.tokens import count_tokens
@@ -72,11 +74,12 @@ class Embeddings:
     """
 
     def __init__(
-        self, *, embedder: EmbeddingModel, find_model: FindModel, labeller: Labeller, metrics: Metrics
+        self, *, embedder: EmbeddingModel, find_model: FindModel, labeller: Labeller, audit: Audit, metrics: Metrics
     ) -> None:
         self._embedder = embedder
         self._find_model = find_model
         self._labeller = labeller
+        self._audit = audit
         self._metrics = metrics
 
     async def embed(self, request: EmbeddingRequest, *, caller: Caller) -> Embedded:
@@ -85,6 +88,10 @@ class Embeddings:
         Raises `UnknownModelError`, `ContextLengthError` for a text of more than 8,192 tokens, `NoClearedModelError`
         and, for vectors of another size than the model makes, `InvalidRequestError`.
         """
+        with self._audit.account("embeddings", request.texts, caller=caller) as account:
+            return await self._embed(request, caller=caller, account=account)
+
+    async def _embed(self, request: EmbeddingRequest, *, caller: Caller, account: Account) -> Embedded:
         own = self._embedder.model
         if request.model in (AUTO, own.id, own.name):
             embedder = self._embedder
@@ -92,7 +99,12 @@ class Embeddings:
         else:
             embedder = await self._find_model(request.model, request.dimensions)
             windows = [[Window(text, count_tokens(text))] for text in request.texts]
-        label = await self._label(request, caller=caller)
+        fields = [Field(f"input[{position}]", text) for position, text in enumerate(request.texts)]
+        account.reading = await self._labeller.read_texts(fields, caller=caller, stated=request.sensitivity)
+        label = account.reading.label
+        if label > embedder.model.clearance:
+            raise NoClearedModelError
+        account.model = embedder.model.id
         vectors = await _embed(embedder, windows=windows, label=label)
         if request.dimensions not in (None, vectors.shape[1]):
             raise InvalidRequestError(
@@ -123,19 +135,9 @@ class Embeddings:
             windows.append(_windows(text, offsets=offsets, longest=longest))
         return windows
 
-    async def _label(self, request: EmbeddingRequest, *, caller: Caller) -> Label:
-        floors = (caller.label_floor, request.sensitivity or Label.PUBLIC)
-        read = [
-            (await self._labeller.read_text(text, where=f"input[{position}]", tenant=caller.tenant)).label
-            for position, text in enumerate(request.texts)
-        ]
-        return max(*floors, *read)
-
 
 async def _embed(embedder: EmbeddingModel, *, windows: Sequence[Sequence[Window]], label: Label) -> Vectors:
     """One vector for each text; raises `UnknownModelError` if the model's server does not know it."""
-    if label > embedder.model.clearance:
-        raise NoClearedModelError
     flat = tuple(window.text for cut in windows for window in cut)
     try:
         vectors = await embedder.embed(Dispatch(flat, label, embedder.model))

@@ -26,6 +26,7 @@ from app.models import (
 from app.protocols import Clock
 from app.services.admission import Admission
 from app.services.answer import Draft
+from app.services.audit import Audit
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
 from app.services.calls import Book
 from app.services.catalog import Catalog, CatalogView
@@ -71,6 +72,7 @@ class Gateway:
         catalog: Catalog,
         completion: Completion,
         recorder: Recorder,
+        audit: Audit,
         redactor: Redactor,
         echoes: Echoes,
         policies: PolicyFile,
@@ -87,6 +89,7 @@ class Gateway:
         self._catalog = catalog
         self._completion = completion
         self._recorder = recorder
+        self._audit = audit
         self._redactor = redactor
         self._keeper = Keeper(sessions=sessions, echoes=echoes)
         self._policies = policies
@@ -102,7 +105,14 @@ class Gateway:
         return self._recorder.watch(lambda book: self._admitted(request, caller=caller, book=book), caller=caller)
 
     async def explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
-        """Do every step up to route, without an outbound call and without storing anything."""
+        """Do every step up to route, without an outbound call and without storing anything but an audit record."""
+        texts = (message.text for message in request.messages)
+        with self._audit.account("explanation", texts, caller=caller) as account:
+            explanation = await self._explain(request, caller=caller)
+            account.route = explanation.route
+        return explanation
+
+    async def _explain(self, request: ChatRequest, *, caller: Caller) -> Explanation:
         policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)

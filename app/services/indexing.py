@@ -16,7 +16,7 @@ from app.protocols import ChunkText, DocumentStore, EmbeddingModel, VectorIndex,
 from app.services.audit import Audit
 from app.services.chunking import MAX_TOKENS, OVERLAP_TOKENS, chunk
 from app.services.echoes import Echoes
-from app.services.labels import Labeller, Reading
+from app.services.labels import Labeller, Reading, version_label
 from app.services.loaders import ParsedDocument, Sandbox
 from app.services.vector_store import Spaces
 
@@ -100,7 +100,7 @@ class Indexer:
         await self._report(version, stage="parsing")
         parsed = await self._parse(version)
         reading = await self._read(version, parsed)
-        label = max(version.label, reading.label)
+        label = version_label(version, reading)
         if len(parsed.text) >= LONG_TEXT:
             await self._report(version, stage="chunking")
         chunks = await asyncio.to_thread(self._cut, parsed)
@@ -117,19 +117,26 @@ class Indexer:
         texts = (parsed.text, *(chunk.text for chunk in chunks))
         await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant)
         await self._embed(version, label=label, space=space, total=len(chunks))
-        await self._documents.publish(job, space=space)
+        await self._documents.publish(job, space=space, label=label)
         digest = await asyncio.to_thread(self._audit.digest, parsed.text)
         self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
 
     async def _embed_again(self, job: Job) -> None:
-        """Make the vectors of a live version anew: they are gone, or another embedding model made them."""
+        """Make the vectors of a live version anew: they are gone, another model made them, or its label was raised."""
         version = job.version
         earlier, ids = await self._documents.removable(version.id)
         space = self._spaces.of(version.key, label=version.label)
+        await self._remember_again(version)
         await self._embed(version, label=version.label, space=space, total=version.chunks)
-        await self._documents.publish(job, space=space)
+        await self._documents.publish(job, space=space, label=version.label)
         if earlier not in (None, space):
             await self._index.delete(earlier, ids=ids)
+
+    async def _remember_again(self, version: DocumentVersion) -> None:
+        """A version that was public when it was indexed left no fingerprints, and may have been raised since."""
+        rows = await self._documents.chunk_texts(version.id, start=0, limit=version.chunks)
+        texts = (await self._documents.text(version.id) or "", *(row.text for row in rows))
+        await self._echoes.keep_document(version.id, texts, label=version.label, tenant=version.key.tenant)
 
     async def erase(self, version: str) -> None:
         """Take the version's vectors out of the index."""

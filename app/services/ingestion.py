@@ -37,6 +37,8 @@ SHARED_POLL_SECONDS = 1.0
 # How often a watcher looks by itself: another process may be at work. It says so after a while without news.
 POLL_SECONDS = 1.0
 NEWS_SECONDS = 15.0
+# A job that is put off for longer is not waited for.
+SOON_SECONDS = 3.0
 
 NOT_CLEARED = "The embedding model is not cleared for this document's label."
 INTERNAL = "The document could not be indexed; the log has the details."
@@ -131,11 +133,17 @@ class Ingestion:
         return versions
 
     async def settled(self, versions: Sequence[str], *, within: float) -> bool:
-        """Wait until none of the versions has work left, `within` seconds at most; whether that is so."""
+        """Wait until none of the versions has work left, `within` seconds at most; whether that is so.
+
+        Waits no longer once all that is left was put off: what it needs, the embedding model for one, is away.
+        """
         try:
             async with asyncio.timeout(within):
                 seen = self._indexer.progress.count
                 while await self._documents.unfinished(versions):
+                    soon = self._clock() + timedelta(seconds=SOON_SECONDS)
+                    if await self._documents.put_off(versions, beyond=soon):
+                        return False
                     await self._indexer.progress.beyond(seen, within=POLL_SECONDS)
                     seen = self._indexer.progress.count
         except TimeoutError:
@@ -207,11 +215,11 @@ class Ingestion:
 
     async def _try_later(self, job: Job, *, code: str) -> None:
         """Put the job off, longer each time; an index job that has used up its tries fails its document."""
-        if job.kind is JobKind.INDEX and job.attempts >= len(RETRY_SECONDS):
+        if job.kind is JobKind.INDEX and job.attempts > len(RETRY_SECONDS):
             await self._fail(job, code="internal", message=INTERNAL)
             return
         logger.warning("job put off", extra={"code": code, "version": job.version.id})
-        wait = RETRY_SECONDS[min(job.attempts, len(RETRY_SECONDS) - 1)]
+        wait = RETRY_SECONDS[min(job.attempts, len(RETRY_SECONDS)) - 1]
         await self._documents.retry_job(job, due=self._clock() + timedelta(seconds=wait))
 
     async def _fail(self, job: Job, *, code: str, message: str) -> None:
@@ -235,6 +243,7 @@ class Ingestion:
             label=max(stated, caller.label_floor),
             metadata=upload.metadata,
             content=upload.content,
+            label_stated=upload.label is not None or caller.label_floor > Label.PUBLIC,
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from app.models import (
     Caller,
     DocumentKey,
+    DocumentVersion,
     Finding,
     ImagePart,
     JSONValue,
@@ -87,6 +88,19 @@ def _raising(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.label > Label.PUBLIC)
 
 
+def version_label(version: DocumentVersion, reading: Reading) -> Label:
+    """The label of a version that was read: one that was declassified keeps what it was given."""
+    return version.label if version.declassified else max(version.label, reading.label)
+
+
+def _floors(caller: Caller, stated: Label | None) -> tuple[Finding, Finding]:
+    """What the caller and the caller's key say themselves."""
+    return (
+        Finding(detector="stated", label=stated or Label.PUBLIC, where="sensitivity"),
+        Finding(detector="key", label=caller.label_floor, where="key"),
+    )
+
+
 class Labeller:
     """Reads labels by the policy in force. `uninspected` is the label of what cannot be read, such as pixels."""
 
@@ -106,11 +120,7 @@ class Labeller:
         mark: Label,
     ) -> Reading:
         """The label of everything a prompt would send, before retrieval."""
-        floors = (
-            Finding(detector="stated", label=stated or Label.PUBLIC, where="sensitivity"),
-            Finding(detector="key", label=caller.label_floor, where="key"),
-            Finding(detector="session", label=mark, where="session"),
-        )
+        floors = (*_floors(caller, stated), Finding(detector="session", label=mark, where="session"))
         fields = fields_of(messages, sampling=sampling, tooling=tooling)
         repeated = await self._echoes.find(fields, tenant=caller.tenant, exchanges=_exchanges(messages))
         reading = Reading().join(floors).join(repeated).join(self._uninspected_parts(messages))
@@ -131,6 +141,14 @@ class Labeller:
         for start in range(0, max(1, len(text)), SLICE_CHARACTERS):
             piece = text[start : start + SLICE_CHARACTERS + SLICE_OVERLAP]
             reading = reading.join_found(await detectors.scan((Field(where, piece),)))
+        return reading
+
+    async def read_texts(self, fields: Sequence[Field], *, caller: Caller, stated: Label | None) -> Reading:
+        """The label of a request that is no prompt, of all its texts together."""
+        reading = Reading().join(_floors(caller, stated))
+        for field in fields:
+            read = await self.read_text(field.text, where=field.where, tenant=caller.tenant)
+            reading = reading.join(read.given).join_found(read.found)
         return reading
 
     def _uninspected_parts(self, messages: Sequence[Message]) -> Iterator[Finding]:

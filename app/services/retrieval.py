@@ -154,6 +154,11 @@ class Retrieval:
         cosines = {hit.chunk_id: hit.similarity for hit in hits} | _cosines(vectors, refined)
         return fuse(cosines, by_words.hits, coverage=by_words.coverage, script_known=known)
 
+    def model_for(self, label: Label) -> str | None:
+        """The embedding model that a query with this label is sent to; `None` if it is cleared for none."""
+        model = self._embedder.model
+        return model.id if label <= model.clearance else None
+
     @property
     def calls_out(self) -> bool:
         """Whether looking something up sends text to a server."""

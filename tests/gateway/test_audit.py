@@ -160,3 +160,36 @@ async def test_an_option_that_cannot_be_read_is_refused(option: tuple[str, str],
     _, errors = await process.communicate()
     assert process.returncode == 2
     assert option[0].encode() in errors
+
+
+async def test_a_search_is_recorded_with_its_label_and_the_labels_of_what_it_found(
+    gateway: Gateway, canary: str
+) -> None:
+    await gateway.add({"content": f"The moon is {canary}.", "sensitivity": "confidential"})
+    await gateway.post("/search", {"query": f"{canary} moon", "sensitivity": "internal"})
+    [record] = await records(gateway.service, count=1, kind="search")
+    assert (record["label"], record["outcome"], record["found"]) == ("internal", "ok", {"confidential": 1})
+    assert record["raised_by"] == [{"detector": "stated", "where": "sensitivity", "count": 1}]
+    assert record["model"] == "builtin/all-MiniLM-L6-v2"
+    assert_no_canary(canary, audit=json.dumps(record).encode())
+
+
+async def test_a_search_that_is_refused_is_recorded(gateway: Gateway) -> None:
+    status, _ = await gateway.post("/search", {"query": "moon", "filter": {"year": {"unknown": 1}}})
+    [record] = await records(gateway.service, count=1, kind="search")
+    assert (status, record["outcome"]) == (422, "invalid_request")
+
+
+async def test_an_explanation_is_recorded_as_one(gateway: Gateway, canary: str) -> None:
+    await gateway.post("/route", {"message": canary, "sensitivity": "confidential"})
+    [record] = await records(gateway.service, count=1, kind="explanation")
+    assert (record["label"], record["rule"], record["model"]) == ("confidential", "confidential", None)
+    assert {"model": CLOUD, "dropped": "not_cleared"} in record["candidates"]
+    assert_no_canary(canary, audit=json.dumps(record).encode())
+
+
+async def test_embeddings_are_recorded_with_the_model_that_made_them(gateway: Gateway, canary: str) -> None:
+    await gateway.post("/v1/embeddings", {"model": "auto", "input": [canary]})
+    [record] = await records(gateway.service, count=1, kind="embeddings")
+    assert (record["label"], record["model"], record["outcome"]) == ("public", "builtin/all-MiniLM-L6-v2", "ok")
+    assert_no_canary(canary, audit=json.dumps(record).encode())

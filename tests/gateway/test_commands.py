@@ -13,7 +13,7 @@ from tests.support.service import Service, running
 
 
 async def run(service: Service, *arguments: str, key: str = "") -> tuple[int, str]:
-    """A command's exit status and what it prints."""
+    """A command's exit status and what it prints; nobody answers its questions."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

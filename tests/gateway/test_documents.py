@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.gateway.conftest import CLOUD, LOCAL, Gateway
-from tests.support.service import Service
+from tests.gateway.conftest import CLOUD, LOCAL, Gateway, cloud_settings
+from tests.support.answer import ORDINARY
+from tests.support.behaviours import Status
+from tests.support.service import Service, running
 from tests.support.streams import sse
+from tests.support.upstream import ScriptedUpstream
 
 MOON = {"id": "moon", "title": "The Moon", "content": "The moon orbits the Earth every 27 days."}
 BREAD = {"id": "bread", "title": "Bread", "content": "Sourdough bread rises with wild yeast and needs a hot oven."}
@@ -256,3 +261,18 @@ async def test_neighbouring_passages_are_joined(gateway: Gateway) -> None:
     [document] = found["documents"]
     assert "-" in document["id"].rpartition(":")[2]
     assert document["content"] in " ".join(sentences)
+
+
+async def test_waiting_for_a_document_ends_when_the_embedding_model_is_away(
+    tmp_path: Path, openai_upstream: ScriptedUpstream
+) -> None:
+    """The answer is 202 with how far the document is, and it is indexed once the model is back."""
+    openai_upstream.script = lambda request: Status(503) if request.path.endswith("/embeddings") else None
+    settings = cloud_settings(openai_upstream) | {"embedding_model": "openai/made-up", "vector_store": "memory"}
+    async with running(tmp_path, **settings) as service, asyncio.timeout(30):
+        gateway = Gateway(service=service, cloud=openai_upstream, local=openai_upstream)
+        status, answer = await gateway.post("/documents?wait=true", {"documents": [MOON]})
+        assert (status, answer["documents"][0]["status"]) == (202, "pending")
+        openai_upstream.script = ORDINARY
+        async with service.client.get("/documents/moon/events") as response:
+            assert b'"status":"indexed"' in await response.read()

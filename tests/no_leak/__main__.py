@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             verdicts = asyncio.run(_run(cells, deployment=_chosen(options, folder=Path(folder))))
         except (ConfigurationError, RuntimeError, TimeoutError):
             return 2
+    print(table(verdicts))  # noqa: T201  # what the command is for
     if any(verdict.leaks for verdict in verdicts):
         return 1
     return 2 if any(verdict.faults for verdict in verdicts) else 0

@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.event import listen
-
 from app import wiring
 from app.config import Settings
 from app.services.detectors import DetectionPolicy, Detectors, Span
@@ -34,10 +32,10 @@ BUSY_SECONDS = 0.2
 # Long enough for a busy machine's ordinary answers, short enough to wait for many that never come.
 TIMEOUTS = {
     "timeout_connect": 1.0,
-    "timeout_first_token": 5.0,
+    "timeout_first_token": 20.0,  # litellm takes its time at the first call
     "timeout_first_token_local": 1.0,
     "timeout_between_tokens": 0.7,
-    "timeout_total": 20.0,
+    "timeout_total": 40.0,
 }
 
 
@@ -97,17 +95,13 @@ async def open_services(settings: Settings) -> AsyncGenerator[wiring.Services, N
 
 
 def hurry(services: wiring.Services) -> None:
-    """Let every connection to the database wait for a lock no longer than `BUSY_SECONDS`.
+    """Let writers wait for a locked database no longer than `BUSY_SECONDS`.
 
     White box on purpose: nobody who runs the gateway has to differ here, so there is no setting for it.
     """
     documents = services.documents
     assert isinstance(documents, SqlDocumentStore)
-
-    def set_patience(connection: Any, *_: object) -> None:
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-
-    listen(documents._database._engine.sync_engine, "checkout", set_patience)
+    documents._database._busy_seconds = BUSY_SECONDS
 
 
 def crash_on_the_word(view: View) -> Iterable[Span]:

@@ -46,6 +46,8 @@ def every_cell(configuration: str) -> list[Cell]:
         random.Random(f"{configuration} {surface}").shuffle(fitting)
         turns = cycle(fitting)
         for failure in failures_of(configuration) if fitting else ():
+            if SURFACES[surface].kind == "store" and FAILURES[failure].needs == "database":
+                continue  # what cannot be stored is sent nowhere, and its twin neither
             whole = configuration == BASE and failure == "none"
             pairs = fitting if whole else [next(turns) for _ in range(ELSEWHERE)]
             cells += [Cell(configuration, failure, surface, position, origin) for position, origin in pairs]

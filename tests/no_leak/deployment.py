@@ -90,6 +90,7 @@ async def pointed(
         openai = await stack.enter_async_context(FixedUpstream(OpenAIDialect(), port=cloud_port))
         local = await stack.enter_async_context(FixedUpstream(OllamaDialect(models=PULLED), port=local_port))
         client = await stack.enter_async_context(_client(url, key=key))
+        print(f"Start the gateway with OPENAI_BASE_URL={openai.origin}/v1 OLLAMA_BASE_URL={local.origin} and any key")  # noqa: T201  # what the operator has to set
         yield await _ready(Stage(client=client, cloud={"OpenAI": openai}, local=local, can=CAN), above=above)
 
 

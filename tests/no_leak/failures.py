@@ -111,6 +111,7 @@ async def _local_down(stage: Stage) -> AsyncGenerator[None, None]:
     await stage.local.stop()
     yield
     await stage.local.start()
+    await stage.until_local_models_are_seen()
 
 
 @asynccontextmanager

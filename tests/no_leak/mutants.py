@@ -424,8 +424,8 @@ STORED: Sequence[Mutant] = (
         name="documents not read",
         rule="What the detectors find in a document raises its label",
         file="app/services/indexing.py",
-        before="label = max(version.label, reading.label)",
-        after="label = version.label",
+        before="        label = version_label(version, reading)",
+        after="        label = version.label",
         killer="tests/gateway/test_documents.py"
         "::test_a_document_without_a_stated_label_is_internal_and_detection_raises_it",
     ),
@@ -433,9 +433,9 @@ STORED: Sequence[Mutant] = (
         name="label lowered by posting again",
         rule="Posting the same id as `public` does not lower it",
         file="app/stores/sql/uploads.py",
-        before="label=max(upload.label, document.label)",
-        after="label=upload.label",
-        killer="tests/gateway/test_documents.py::test_posting_an_id_again_as_public_does_not_lower_its_label",
+        before="            label = max(upload.label, document.label, floor)",
+        after="            label = max(upload.label, floor)",
+        killer="tests/stores/test_document_store.py::test_an_upload_has_the_label_of_the_versions_before_it_at_once",
     ),
     Mutant(
         name="documents embedded without their label",
@@ -612,7 +612,7 @@ TRACES: Sequence[Mutant] = (
     Mutant(
         name="fields that cannot be honoured ignored",
         rule="`logit_bias`, hosted tools and other fields that cannot be classified are refused",
-        file="app/routers/openai/fields.py",
+        file="app/routers/fields.py",
         before="if value and value not in self.allowed:",
         after="if False:",
         killer="tests/routers/test_openai_chat.py::test_a_field_that_is_not_supported_is_refused_by_name",
@@ -643,7 +643,110 @@ TRACES: Sequence[Mutant] = (
     ),
 )
 
-MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *TRACES)
+RELABELLING = "tests/gateway/test_relabelling.py"
+DOCUMENT_STORE = "tests/stores/test_document_store.py"
+
+RELABELLED = (
+    Mutant(
+        name="texts in data URLs sent unread",
+        rule="Text-bearing parts are extracted and classified",
+        file="app/routers/native.py",
+        before="            if is_text(image.url):",
+        after="            if False:",
+        killer="tests/routers/test_attachments.py::test_a_text_in_a_data_url_is_classified_and_sent_as_text",
+    ),
+    Mutant(
+        name="anyone declassifies",
+        rule="A document's label falls only by `declassify`, by an administrator",
+        file="app/routers/relabelling.py",
+        before="from app.dependencies import EDGE, AdminCaller, ServicesDep",
+        after="from app.dependencies import EDGE, ServicesDep\n"
+        "from app.dependencies import DocumentWriter as AdminCaller",
+        killer=f"{RELABELLING}::test_only_an_administrator_may_declassify",
+    ),
+    Mutant(
+        name="declassified above the caller's clearance",
+        rule="A key's clearance applies to every read of stored content",
+        file="app/stores/sql/relabels.py",
+        before="    if not readable or any(row.label > clearance for row in found):",
+        after="    if not readable:",
+        killer=f"{DOCUMENT_STORE}::test_a_document_above_the_clearance_is_not_declassified",
+    ),
+    Mutant(
+        name="declassification undone by detection",
+        rule="A declassified version has the label that was set",
+        file="app/services/labels.py",
+        before="    return version.label if version.declassified else max(version.label, reading.label)",
+        after="    return max(version.label, reading.label)",
+        killer=f"{RELABELLING}::test_a_declassified_document_has_the_label_that_was_set_whatever_is_found_in_it",
+    ),
+    Mutant(
+        name="declassification undone by the version before",
+        rule="A declassified version has the label that was set",
+        file="app/stores/sql/jobs.py",
+        before="        .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))\n",
+        after="",
+        killer=f"{DOCUMENT_STORE}::test_a_running_index_job_of_the_version_before_does_not_undo_a_declassification",
+    ),
+    Mutant(
+        name="every later version declassified",
+        rule="Posting the same id as `public` does not lower it",
+        file="app/stores/sql/uploads.py",
+        before="            document.label = max(document.label, row.label)",
+        after="            document.label = row.label if row.declassified else max(document.label, row.label)",
+        killer=f"{DOCUMENT_STORE}::test_an_upload_beside_a_declassification_keeps_the_label_of_the_versions_before",
+    ),
+    Mutant(
+        name="declassification not recorded",
+        rule="A declassification is audited",
+        file="app/services/relabelling.py",
+        before="        self._audit.record_declassification(old, new, reason=reason, caller=caller)\n",
+        after="        del old\n",
+        killer=f"{RELABELLING}::test_a_declassification_is_recorded_without_any_text",
+    ),
+    Mutant(
+        name="declassified below the floor",
+        rule="A collection may have a floor",
+        file="app/stores/sql/relabels.py",
+        before="    if label < floor:",
+        after="    if False:",
+        killer=f"{RELABELLING}::test_only_an_administrator_sets_a_floor_and_nothing_is_declassified_below_it",
+    ),
+    Mutant(
+        name="floor for new documents only",
+        rule="A collection may have a floor",
+        file="app/stores/sql/relabels.py",
+        before="    await connection.execute(update(versions).where(*below).values(label=floor, updated_at=now))\n",
+        after="",
+        killer=f"{RELABELLING}::test_a_floor_raises_what_is_there_and_what_is_put_in",
+    ),
+    Mutant(
+        name="floor for what is there only",
+        rule="A collection may have a floor",
+        file="app/stores/sql/uploads.py",
+        before="            label = max(upload.label, document.label, floor)",
+        after="            label = max(upload.label, document.label)\n            del floor",
+        killer=f"{RELABELLING}::test_a_floor_raises_what_is_there_and_what_is_put_in",
+    ),
+    Mutant(
+        name="raised documents not known again",
+        rule="A request that repeats a document joins its label",
+        file="app/services/indexing.py",
+        before="        await self._remember_again(version)\n",
+        after="",
+        killer=f"{RELABELLING}::test_what_a_floor_raised_is_known_again_when_a_request_repeats_it",
+    ),
+    Mutant(
+        name="raised while embedded, left where it is",
+        rule="Vectors lie in the space of their label",
+        file="app/stores/sql/jobs.py",
+        before="    if label is not None and label < joined:",
+        after="    if False:",
+        killer=f"{DOCUMENT_STORE}::test_a_floor_that_is_raised_while_a_version_is_embedded_has_its_vectors_made_again",
+    ),
+)
+
+MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *RELABELLED, *TRACES)
 
 # Those that the suite must always be seen to kill.
 ALWAYS = ("egress check out", "join after retrieval out", "candidates not filtered by label")

@@ -20,6 +20,8 @@ from tests.support.upstream import ScriptedUpstream
 
 Read = Callable[[], bytes]
 
+SEEN_WITHIN_SECONDS = 60.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -96,6 +98,17 @@ class Stage:
             body = await response.read()
             if response.status != 200:
                 raise RuntimeError(f"{path} answered {response.status} while a cell was prepared: {body[:500]!r}")
+
+    async def until_local_models_are_seen(self) -> None:
+        """Wait until the gateway, which looks after its models now and then, has found the local ones again."""
+        async with asyncio.timeout(SEEN_WITHIN_SECONDS):
+            while not await self._sees_local_models():  # noqa: ASYNC110  # the gateway asks them in its own time
+                await asyncio.sleep(0.2)
+
+    async def _sees_local_models(self) -> bool:
+        async with self.client.get("/models") as response:
+            listed = (await response.json())["models"]
+        return any(model["available"] and model["id"].startswith("ollama/") for model in listed)
 
     # Where canaries must not be
 

@@ -130,12 +130,26 @@ def _image_data(draft: Draft, text: str) -> None:
     _parts(draft, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{pixels}"}})
 
 
+def _data_url(text: str) -> str:
+    return f"data:text/markdown;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _text_file(draft: Draft, text: str) -> None:
+    _parts(draft, {"type": "file", "file": {"filename": "notes.md", "file_data": _data_url(text)}})
+
+
+def _text_as_image(draft: Draft, text: str) -> None:
+    _parts(draft, {"type": "image_url", "image_url": {"url": _data_url(text)}})
+
+
 MESSAGES = {
     "system prompt": Position(put=_system, plain=True),
     "earlier question": Position(put=_earlier_question, plain=True),
     "earlier answer": Position(put=_earlier_answer, plain=True),
     "last turn": Position(put=_at_end, plain=True),
     "text part": Position(put=_text_part, plain=True),
+    "text file": Position(put=_text_file, plain=True),
+    "text as an image": Position(put=_text_as_image, plain=True),
     "image URL": Position(put=_image_url, local=False),
     "image data": Position(put=_image_data, read=False),
 }

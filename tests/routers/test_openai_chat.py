@@ -253,7 +253,7 @@ UNCLEAR: list[tuple[dict[str, Any], str | None]] = [
     ({"model": "auto", "messages": []}, "messages"),
     ({"model": "auto", "messages": [{"role": "wizard", "content": "x"}]}, "messages.0"),
     ({"model": "auto", "messages": [{"role": "user"}]}, "messages.0.content"),
-    ({"model": "auto", "messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages.0.content.0"),
+    ({"model": "auto", "messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0"),
     ({"model": "auto", "messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id"),
     ({**GOOD, "temperature": 3}, "temperature"),
     ({**GOOD, "temperature": "hot"}, "temperature"),

@@ -52,7 +52,13 @@ async def embeddings(tmp_path: Path, embedder: RecordingEmbedder) -> AsyncIterat
     """The service with the detectors of a real gateway."""
     async with running(tmp_path, vector_store="memory") as service:
         services: Services = service.app.state.services
-        yield Embeddings(embedder=embedder, find_model=find_none, labeller=services.labeller, metrics=services.metrics)
+        yield Embeddings(
+            embedder=embedder,
+            find_model=find_none,
+            labeller=services.labeller,
+            audit=services.enforcement.audit,
+            metrics=services.metrics,
+        )
 
 
 PLAIN = EmbeddingRequest(texts=("A cat", "A mat"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -163,6 +165,23 @@ async def test_a_cancelled_write_frees_its_turn(documents: SqlDocumentStore) -> 
             await task
     async with asyncio.timeout(15):
         assert await documents.add([upload("b")])
+
+
+async def test_writers_that_wait_for_another_process_give_up_together(tmp_path: Path, moment: SetClock) -> None:
+    """Each waits as long as one would alone, though they stand in a queue."""
+    patience, writers = 0.5, 6
+    database = await Database.open(_url(tmp_path), busy_seconds=patience)
+    store = _store(database, moment)
+    other = sqlite3.connect(tmp_path / "sluice.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    outcomes = await asyncio.gather(*(store.add([upload(f"d{n}")]) for n in range(writers)), return_exceptions=True)
+    waited = time.monotonic() - began
+    assert {type(outcome) for outcome in outcomes} == {DatabaseUnavailableError}
+    assert waited < 2.5 * patience
+    other.close()
+    assert await store.add([upload("a")])
+    await database.close()
 
 
 # What stays and what goes

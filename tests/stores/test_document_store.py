@@ -607,3 +607,84 @@ async def test_a_renewed_lease_holds_as_long_again(documents: DocumentStore, wor
     await documents.renew_lease(version.id)
     moment.advance(50)
     assert await worker.claim_nothing()
+
+
+async def test_versions_are_put_off_once_every_job_that_is_left_waits(
+    worker: Worker, documents: DocumentStore, moment: SetClock
+) -> None:
+    soon, later = moment() + timedelta(seconds=5), moment() + timedelta(seconds=60)
+    first, second, done = await documents.add([upload("a"), upload("a", b"again"), upload("b")])
+    job = await worker.claim()
+    assert not await documents.put_off([first.id, second.id], beyond=soon)  # one is worked on
+    await documents.retry_job(job, due=later)
+    assert not await documents.put_off([first.id, second.id, done.id], beyond=soon)  # another may be
+    assert await documents.put_off([first.id, second.id], beyond=soon)  # the second waits for the first
+    assert not await documents.put_off([first.id, second.id], beyond=later)
+    await worker.work_off()
+    assert not await documents.put_off([done.id], beyond=soon)  # nothing is left to do
+
+
+# What administrators do to labels
+
+
+async def test_a_running_index_job_of_the_version_before_does_not_undo_a_declassification(
+    worker: Worker, documents: DocumentStore
+) -> None:
+    await documents.add([upload("a", label=Label.CONFIDENTIAL)])
+    slow = await worker.claim()
+    both = await documents.declassify(key("a"), label=Label.PUBLIC, clearance=ALL)
+    assert both is not None
+    old, new = both
+    assert (old.label, new.label) == (Label.CONFIDENTIAL, Label.PUBLIC)
+    await worker.index(slow, label=Label.CONFIDENTIAL)
+    await worker.work_off()
+    [live] = await documents.live_versions()
+    assert (live.id, live.label) == (new.id, Label.PUBLIC)
+    assert await documents.content(new.id) == b"the text"
+
+
+async def test_an_upload_beside_a_declassification_keeps_the_label_of_the_versions_before(
+    worker: Worker, documents: DocumentStore
+) -> None:
+    """The administrator has not seen it."""
+    await worker.publish(upload("a", label=Label.CONFIDENTIAL))
+    await documents.declassify(key("a"), label=Label.PUBLIC, clearance=ALL)
+    await documents.add([upload("a", b"another", label=Label.PUBLIC)])
+    await worker.work_off()
+    version = await documents.get(key("a"), clearance=ALL)
+    assert version is not None
+    assert (version.label, await documents.content(version.id)) == (Label.CONFIDENTIAL, b"another")
+
+
+async def test_a_document_above_the_clearance_is_not_declassified(worker: Worker, documents: DocumentStore) -> None:
+    await worker.publish(upload("a", label=Label.CONFIDENTIAL))
+    assert await documents.declassify(key("a"), label=Label.PUBLIC, clearance=Label.INTERNAL) is None
+
+
+async def test_a_floor_that_is_raised_while_a_version_is_embedded_has_its_vectors_made_again(
+    worker: Worker, documents: DocumentStore
+) -> None:
+    await documents.add([upload("a", label=Label.PUBLIC)])
+    job = await worker.claim()
+    assert await documents.set_floor("handbook", tenant=TENANT, floor=Label.CONFIDENTIAL) == 1
+    await documents.save_chunks(
+        job.version.id, text="a", title=None, label=Label.PUBLIC, warnings=[], chunks=chunks_of("a"), space="public"
+    )
+    assert await documents.publish(job, space="public", label=Label.PUBLIC)
+    again = await worker.claim()
+    assert (again.kind, again.version.label) == (JobKind.INDEX, Label.CONFIDENTIAL)
+
+
+async def test_a_floor_is_of_one_tenant(worker: Worker, documents: DocumentStore) -> None:
+    await worker.publish(upload("a", label=Label.PUBLIC, tenant="another"))
+    assert await documents.set_floor("handbook", tenant=TENANT, floor=Label.CONFIDENTIAL) == 0
+    [version] = await worker.publish(upload("b", label=Label.PUBLIC, tenant="another"))
+    assert version.label is Label.PUBLIC
+
+
+async def test_an_upload_has_the_label_of_the_versions_before_it_at_once(
+    worker: Worker, documents: DocumentStore
+) -> None:
+    await worker.publish(upload("a", label=Label.CONFIDENTIAL))
+    [version] = await documents.add([upload("a", b"another", label=Label.PUBLIC)])
+    assert version.label is Label.CONFIDENTIAL

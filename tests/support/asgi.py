@@ -13,6 +13,8 @@ import uvicorn
 
 from tests.support.ports import listening_socket
 
+# Longer than clients keep idle connections, so that none is closed under a request.
+KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 
 
@@ -46,7 +48,12 @@ async def serving(app: Any) -> AsyncIterator[str]:
     with listening_socket() as bound:
         server = _Server(
             uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
         host, port = bound.getsockname()

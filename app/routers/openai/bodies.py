@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, JsonValue, Tag, model_validator
 
 from app.models import CacheUse, ChatRequest, Complexity, JSONValue, RetrievalScope, Sampling, Tooling
+from app.routers.fields import BY_SHAPE, Unsupported, by
 from app.routers.native import Name, Strict, cache_use, scope_of
-from app.routers.openai.fields import BY_SHAPE, Unsupported, by
 from app.routers.openai.messages import ChatMessage
 from app.routers.openai.options import HeaderOptions, SluiceOptions
 

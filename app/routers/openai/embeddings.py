@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Tag
 
 from app.protocols import Vectors
+from app.routers.fields import BY_SHAPE
 from app.routers.native import LabelWord, Name, Strict
-from app.routers.openai.fields import BY_SHAPE
 from app.routers.openai.options import HeaderOptions
 from app.services.embeddings import Embedded, EmbeddingRequest
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, Tag, model_validator
 
-from app.models import ImagePart, Message, Part, TextPart, ToolCall
-from app.routers.native import ImageContent, Name, Strict, TextContent
-from app.routers.openai.fields import BY_SHAPE, Unsupported, by
+from app.models import Message, Part, TextPart, ToolCall
+from app.routers.fields import BY_SHAPE, Unsupported, by
+from app.routers.native import FileContent, ImageContent, Name, Strict, TextContent, to_part
 
 CacheControl = dict[str, JsonValue]
 
@@ -26,6 +26,12 @@ class MarkedImage(ImageContent):
     cache_control: CacheControl | None = None
 
 
+class MarkedFile(FileContent):
+    """A file of text, with the same mark."""
+
+    cache_control: CacheControl | None = None
+
+
 class RefusalContent(Strict):
     """What an assistant said instead of an answer."""
 
@@ -38,7 +44,9 @@ TextParts = Annotated[list[MarkedText], Field(min_length=1), Tag("<parts>")]
 Texts = Annotated[Text | TextParts, BY_SHAPE]
 
 UserPart = Annotated[
-    Annotated[MarkedText, Tag("<text>")] | Annotated[MarkedImage, Tag("<image_url>")],
+    Annotated[MarkedText, Tag("<text>")]
+    | Annotated[MarkedImage, Tag("<image_url>")]
+    | Annotated[MarkedFile, Tag("<file>")],
     by("type"),
 ]
 UserContent = Annotated[Text | Annotated[list[UserPart], Field(min_length=1), Tag("<parts>")], BY_SHAPE]
@@ -133,17 +141,7 @@ ChatMessage = Annotated[
 ]
 
 
-def _parts(content: str | Sequence[TextContent | ImageContent | RefusalContent]) -> tuple[Part, ...]:
+def _parts(content: str | Sequence[TextContent | ImageContent | FileContent | RefusalContent]) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (TextPart(content),) if content else ()
-    return tuple(_part(part) for part in content)
-
-
-def _part(part: TextContent | ImageContent | RefusalContent) -> Part:
-    match part:
-        case TextContent(text=text):
-            return TextPart(text)
-        case ImageContent(image_url=image):
-            return ImagePart(url=image.url, detail=image.detail)
-        case RefusalContent(refusal=text):
-            return TextPart(text)
+    return tuple(TextPart(part.refusal) if isinstance(part, RefusalContent) else to_part(part) for part in content)

@@ -126,6 +126,15 @@ def _resident_registration(code: str) -> bool:
     return checksums.is_date(year=century + int(digits[:2]), month=int(digits[2:4]), day=int(digits[4:6]))
 
 
+def _cnpj(code: str) -> bool:
+    """Brazil's CNPJ of a business, often a person's own: two check digits modulo 11."""
+    digits = _digits(code)
+    weights = (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
+    first = 11 - checksums.weighted(digits, weights=weights[1:]) % 11
+    second = 11 - checksums.weighted(digits, weights=weights) % 11
+    return digits[12:] == f"{first % 11 % 10}{second % 11 % 10}"
+
+
 def cpf(code: str) -> bool:
     """Brazil's CPF: two check digits modulo 11."""
     digits = _digits(code)
@@ -200,6 +209,7 @@ _FORMS = (
     _form(Kind.NATIONAL_ID, r"[1-9]\d{5}(?:19|20)\d{2}[01]\d[0-3]\d{4}[\dX]", _resident_id),
     _form(Kind.NATIONAL_ID, r"\d{2}[01]\d[0-3]\d-[1-8]\d{6}", _resident_registration),
     _form(Kind.NATIONAL_ID, r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf),
+    _form(Kind.NATIONAL_ID, r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}", _cnpj),
     _form(Kind.NATIONAL_ID, r"\d{2}\.\d{2}\.\d{2}-\d{3}[.-]\d{2}", _belgian),
     _form(Kind.NATIONAL_ID, r"(?:19|20)?\d{6}[-+]\d{4}", personnummer),
     _form(Kind.NATIONAL_ID, r"756\.\d{4}\.\d{4}\.\d{2}", _ahv),

@@ -25,36 +25,41 @@ _CONFIDENTIAL = Vocabulary(
     "material non-public, material nonpublic, mnpi, insider information, inside information",
     "not for distribution, do not distribute, do not forward, do not share, do not disclose",
     "do not circulate, not for public release, not for release, not for publication",
+    "tlp:red, tlp: red, tlp:amber, tlp: amber, vs-nfd, vs - nfd, vs-vertraulich",
     "eyes only, need to know basis, need-to-know, top secret",
     "our trade secret, our trade secrets, company secret, restricted distribution, board only",
     "commercial in confidence, commercial-in-confidence, in strict confidence, in strictest confidence",
     "sensitive but unclassified, keep this between us, not yet public, not yet announced",
-    "not publicly announced",
+    "not publicly announced, not public yet, embargo until, signed an nda with, pre-decisional",
     # German
     "vertraulich, streng vertraulich, vertrauliche, vertraulicher, vertrauliches, geheim, streng geheim",
     "verschlusssache, geschäftsgeheimnis, betriebsgeheimnis, geheimhaltungsvereinbarung mit",
     "anwaltsgeheimnis, anwaltskorrespondenz, nicht weitergeben, nicht zur weitergabe",
-    "nicht zur veröffentlichung, sperrfrist, insiderinformation",
+    "nicht teilen, nicht weiterleiten, nicht für dritte bestimmt, nicht zur veröffentlichung",
+    "sperrfrist, insiderinformation",
     # French
     "confidentiel, confidentielle, confidentiels, confidentielles, strictement confidentiel",
     "secret professionnel, secret des affaires, ne pas diffuser, ne pas divulguer",
-    "ne pas transmettre, diffusion restreinte, accord de confidentialité avec, sous embargo",
+    "à ne pas partager, ne pas partager, ne pas transmettre, diffusion restreinte",
+    "accord de confidentialité avec, sous embargo",
     "information privilégiée, très secret",
     # Spanish, Portuguese
     "confidencial, confidenciales, estrictamente confidencial, secreto profesional, secreto comercial",
-    "no divulgar, no difundir, no distribuir, información privilegiada, alto secreto",
+    "no divulgar, no difundir, no distribuir, no compartir, não compartilhar, não partilhar",
+    "información privilegiada, alto secreto",
     "confidenciais, estritamente confidencial, sigiloso, sigilosa, não divulgar, não distribuir",
     "segredo comercial, sigilo profissional, informação privilegiada",
     # Italian
     "confidenziale, strettamente confidenziale, riservatissimo, strettamente riservato",
     "riservato e confidenziale, documento riservato, informazioni riservate, segreto professionale",
-    "segreto industriale, non divulgare, non diffondere, informazione privilegiata, top-secret",
+    "segreto industriale, non condividere, non divulgare, non diffondere, informazione privilegiata, top-secret",
     # Dutch
-    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden, niet delen",
+    "vertrouwelijk, strikt vertrouwelijk, vertrouwelijke, bedrijfsgeheim, niet verspreiden",
+    "niet voor externe verspreiding, niet delen",
     "beroepsgeheim, geheimhouding geldt",
     # Polish, Czech, Slovak, Hungarian, Romanian
     "poufne, ściśle poufne, poufny, poufna, tajemnica przedsiębiorstwa, tajemnica adwokacka",
-    "nie udostępniać, ściśle tajne, důvěrné, přísně důvěrné, důvěrný, tajné, obchodní tajemství",
+    "nie udostępniać, nie rozpowszechniać, ściśle tajne, důvěrné, přísně důvěrné, důvěrný, tajné, obchodní tajemství",
     "dôverné, bizalmas, szigorúan bizalmas, üzleti titok, titkos, a nu se distribui",
     # Nordic
     "konfidentiell, konfidentiellt, sekretess, strängt konfidentiellt, fortrolig, fortroligt",
@@ -69,14 +74,17 @@ _CONFIDENTIAL = Vocabulary(
     # Chinese, Japanese, Korean
     "机密, 绝密, 严格保密, 请保密, 保密文件, 保密协议, 商业秘密, 商业机密, 秘密文件, 不得外传, 严禁外传",
     "请勿外传, 请勿转发, 不得泄露, 律师客户特权, 未公开财报, 内幕信息, 機密, 極秘, 商業機密",
-    "社外秘, 部外秘, 機密情報, 取扱注意, マル秘, 대외비, 기밀, 극비, 사외비",
+    "社外秘, 部外秘, 機密情報, 対外秘, 取扱注意, マル秘, 대외비, 기밀, 극비, 사외비",
 )
 _INTERNAL = Vocabulary(
     "internal only, internal-only, internal use only, for internal use, company internal",
+    "tlp:green, tlp: green",
     "internal document, internal memo, internal draft, not for external, employees only",
     "staff only, team only, company only, internal distribution, internal eyes",
     "nur für den internen gebrauch, nur intern, nur zur internen verwendung, interner gebrauch",
     "nur für internen gebrauch",
+    "nur für mitarbeiter, nicht für externe, wyłącznie do użytku wewnętrznego, réservé au personnel",
+    "solo para empleados, solo per dipendenti, alleen voor medewerkers, tylko dla pracowników",
     "nur für den dienstgebrauch, firmenintern, betriebsintern, à usage interne, usage interne",
     "usage interne uniquement, document interne, diffusion interne, uso interno, solo uso interno",
     "solo para uso interno, documento interno, de uso interno, per uso interno, ad uso interno",
@@ -106,7 +114,7 @@ _STATED_AFTER = re.compile(
 )
 # Words that mark a text only as a heading of their own, or as the value of its classification.
 _HEADING = re.compile(
-    r"^[^\w\n]{0,8}(?P<mark>RESTRICTED|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE"
+    r"^[^\w\n]{0,8}(?P<mark>RESTRICTED|INTERNAL|INTERN|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE"
     r"|ATTORNEY[- ]CLIENT PRIVILEGE|EMBARGO|NDA|RISERVATO|RISERVATA|GEHEIM|GIZLI|TAJNE|SECRET DEFENSE"
     r"|CLASSIFIED|SEGRETO|SECRETO|RESERVADO|HEMLIG|HEMMELIG|SALAINEN)"
     r"(?=[^\w\n]{0,8}$|\s?[-:|/\u2013\u2014]\s)"
@@ -118,8 +126,8 @@ _HEADING = re.compile(
     re.MULTILINE,
 )
 _HEADING_WORDS = words(
-    "restricted secret sensitive attorney proprietary private embargo nda riservato riservata geheim gizli tajne "
-    "classified segreto secreto reservado hemlig hemmelig salainen classification sensitivity class level "
+    "internal intern restricted secret sensitive attorney proprietary private embargo nda riservato riservata geheim "
+    "gizli tajne classified segreto secreto reservado hemlig hemmelig salainen classification sensitivity class level "
     "klassifizierung vertraulichkeit vertraulichkeitsstufe schutzklasse classificazione clasificacion "
     "confidentialite"
 )
@@ -176,9 +184,9 @@ def find_markings(view: View) -> Iterator[Span]:
 def _headings(view: View) -> Iterator[Span]:
     for text in (view.text, view.lower):
         for match in _HEADING.finditer(text):
-            level = match.group("level")
+            level = match.group("level") or match.group("mark").lower()
             kind = Kind.INTERNAL_MARKING if level in _INTERNAL_LEVELS else Kind.CONFIDENTIAL_MARKING
-            yield Span(kind, *match.span("level" if level else "mark"))
+            yield Span(kind, *match.span("level" if match.group("level") else "mark"))
 
 
 def _is_discussed(text: str, start: int, end: int) -> bool:

@@ -79,7 +79,7 @@ _RULES = (
             "national id, national identity, national identification, identity number, identity card",
             "identity code, id number",
             "id card, id no, identification number, national insurance, personal number, personal id",
-            "personal identity, pesel",
+            "personal identity, pesel, nip, regon, dowód osobisty, dowodu osobistego, ein, employer identification",
             "personnummer, fødselsnummer, cpr, cpr-nr, cpr-nummer, henkilötunnus, hetu, isikukood",
             "personalausweis, ausweis",
             "ausweisnummer, steuer-id, steueridentifikationsnummer, steuernummer",

@@ -17,14 +17,14 @@ _PROVIDER_KEY = re.compile(
         (?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z2-7]{16}                                     # AWS
       | AIza[\w-]{35}                                                                     # Google API
       | GOCSPX-[\w-]{28}                                                                  # Google OAuth client
-      | ya29\.[\w-]{20,}                                                                  # Google OAuth access
+      | ya29\.[\w-]{20,} | 1//0[\w-]{38,}                                                # Google OAuth access
       | gh[pousr]_[A-Za-z0-9]{36,} | github_pat_\w{22,}                                   # GitHub
       | gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt|oas|ffct)-[\w-]{20,}                     # GitLab
       | xox[abeoprs](?:\.xox[bp])?-[\w-]{10,} | xapp-\d-[\w-]{10,}                        # Slack
       | (?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,} | whsec_[A-Za-z0-9+/=]{24,}      # Stripe, Clerk
       | sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]+-|or-v1-|lf-)?[A-Za-z0-9][\w-]{18,}      # OpenAI, Anthropic
-      | hf_[A-Za-z]{30,} | api_org_[A-Za-z]{30,} | gsk_[A-Za-z0-9]{40,} | r8_[\w-]{37,}   # model hosts
-      | pplx-[A-Za-z0-9]{40,} | xai-[A-Za-z0-9]{60,}
+      | hf_[A-Za-z0-9]{30,} | api_org_[A-Za-z0-9]{30,} | gsk_[A-Za-z0-9]{40,} | r8_[\w-]{37,}   # model hosts
+      | pplx-[A-Za-z0-9]{40,} | xai-[A-Za-z0-9]{60,} | fc-[0-9a-f]{32} | cfut_[\w-]{40,}
       | tgp_v1_[\w-]{40,} | fw_[A-Za-z0-9]{20,} | nvapi-[\w-]{40,} | csk-[a-z0-9]{40,}
       | jina_[\w-]{40,} | tvly-[\w-]{20,} | lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}
       | SG\.[\w-]{16,}\.[\w-]{30,} | key-[0-9a-f]{32} | [0-9a-f]{32}-us\d{1,2}            # mail
@@ -144,7 +144,7 @@ _AUTHORIZATION = re.compile(
 )
 _COMMAND_USER = re.compile(r"(?:^|\s)(?:-u|--user)[ =][\"']?[\w.@-]{1,64}:(?P<value>[^\s\"']{4,100})")
 _COMMAND_PASSWORD = re.compile(
-    r"(?:\s--pass(?:word|wd|phrase)?[ =]|\bsshpass\s+-p\s?|\bmysql(?:dump|admin)?\s[^\n"
+    r"(?:(?:^|\s)--pass(?:word|wd|phrase)?[ =]|\bsshpass\s+-p\s?|\bmysql(?:dump|admin)?\s[^\n"
     r"|;]{0,60}?\s-p)[\"']?(?P<value>[^\s\"'-][^\s\"']{3,100})"
 )
 _PIN = re.compile(

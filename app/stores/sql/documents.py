@@ -8,7 +8,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import DatabaseUnavailableError, InvalidRequestError, NotFoundError
@@ -18,13 +18,14 @@ from app.models import (
     DocumentStatus,
     DocumentVersion,
     Job,
+    JobKind,
     JSONValue,
     Label,
     NewDocument,
     Passage,
 )
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
-from app.stores.sql import jobs, rows, searches, tables, upkeep, uploads, word_rows, words
+from app.stores.sql import jobs, relabels, rows, searches, tables, upkeep, uploads, word_rows, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
 
@@ -65,6 +66,22 @@ class SqlDocumentStore:
             found = (await connection.execute(statement.limit(limit + 1))).all()
         cursor = str(found[limit - 1].document) if len(found) > limit else None
         return [rows.read_version(row) for row in found[:limit]], cursor
+
+    async def declassify(
+        self, key: DocumentKey, *, label: Label, clearance: Label
+    ) -> tuple[DocumentVersion, DocumentVersion] | None:
+        async with self._database.write() as connection:
+            return await relabels.declassify(
+                connection, key, label=label, clearance=clearance, now=self._clock(), new_id=self._new_id
+            )
+
+    async def set_floor(self, collection: str, *, tenant: str, floor: Label) -> int:
+        async with self._database.write() as connection:
+            return len(
+                await relabels.set_floor(
+                    connection, tenant=tenant, collection=collection, floor=floor, now=self._clock()
+                )
+            )
 
     async def remove(self, key: DocumentKey, *, clearance: Label) -> Sequence[str] | None:
         statement = (
@@ -174,9 +191,9 @@ class SqlDocumentStore:
         async with self._database.read() as connection:
             return await searches.excerpt(connection, version, first=first, last=last)
 
-    async def publish(self, job: Job, *, space: str | None) -> bool:
+    async def publish(self, job: Job, *, space: str | None, label: Label | None = None) -> bool:
         async with self._database.write() as connection:
-            return await jobs.publish(connection, job, space=space, now=self._clock())
+            return await jobs.publish(connection, job, space=space, label=label, now=self._clock())
 
     async def fail(self, job: Job, *, code: str, message: str) -> None:
         async with self._database.write() as connection:
@@ -203,6 +220,12 @@ class SqlDocumentStore:
         async with self._database.read() as connection:
             counts = [await connection.scalar(_count_unfinished(batch)) for batch in in_batches(versions)]
         return sum(count or 0 for count in counts)
+
+    async def put_off(self, versions: Sequence[str], *, beyond: datetime) -> bool:
+        async with self._database.read() as connection:
+            left = [await connection.scalar(_count_unfinished(batch)) for batch in in_batches(versions)]
+            moving = [await connection.scalar(_count_moving(batch, beyond=beyond)) for batch in in_batches(versions)]
+        return any(left) and not any(moving)
 
     async def spaces(self, *, tenant: str, collection: str, clearance: Label) -> list[str]:
         async with self._database.read() as connection:
@@ -294,6 +317,17 @@ def _newest(clearance: Label) -> Select[Any]:
 def _count_unfinished(ids: Sequence[str]) -> Select[int]:
     in_work = versions.c.status.in_([DocumentStatus.PENDING.value, DocumentStatus.INDEXING.value])
     return select(func.count()).select_from(versions).where(versions.c.id.in_(ids), or_(versions.c.removed, in_work))
+
+
+def _count_moving(ids: Sequence[str], *, beyond: datetime) -> Select[int]:
+    """Unfinished versions with no job of their own or of an earlier version, which goes first, that is put off."""
+    waits = exists(
+        select(tables.jobs.c.id)
+        .join(_other, _other.c.id == tables.jobs.c.version)
+        .where(_other.c.document == versions.c.document, _other.c.number <= versions.c.number, ~_other.c.removed)
+        .where(tables.jobs.c.kind == JobKind.INDEX.value, tables.jobs.c.due > beyond)
+    )
+    return _count_unfinished(ids).where(or_(versions.c.removed, ~waits))
 
 
 async def _replace_chunks(connection: AsyncConnection, version: str, *, text: str, chunks: Sequence[Chunk]) -> None:

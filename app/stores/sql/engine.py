@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from app.stores.sql import schema, sqlite
 
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
+# Beginning a transaction takes no longer where no other process writes.
+UNHINDERED_SECONDS = 0.1
 CONNECTIONS = 8
 REFUSED = "The server that DATABASE_URL names refuses this user, password or database."
 URL_FORMS = (
@@ -41,11 +43,13 @@ Row = TypeVar("Row")
 class Database:
     """One engine, shared by the stores over it. `read` and `write` raise `DatabaseUnavailableError` when it is away."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, busy_seconds: float) -> None:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
+        self._busy_seconds = busy_seconds
+        self._locked_seconds = 0.0
         # SQLite has one writer: waiting for one's turn here is fair and costs no connection.
-        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
+        self._turn = asyncio.Lock()
         self._writer = engine.execution_options(**{sqlite.WRITES: True})
         # In SQLite every transaction sees one state; PostgreSQL shows one to each statement unless told otherwise.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
@@ -59,7 +63,7 @@ class Database:
         `busy_seconds` is how long to wait for a connection, or for another process to let go of the database.
         """
         engine = _create_engine(url, busy_seconds=busy_seconds)
-        database = cls(engine)
+        database = cls(engine, busy_seconds=busy_seconds)
         try:
             with translated():
                 await database._prepare(migrate=migrate)
@@ -106,16 +110,44 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that is durable once the block is left, and undone if it raises."""
         with translated():
-            async with self._turn, self._writer.begin() as connection:
-                yield connection
+            async with self._take_turn() as patience, self._writer.connect() as connection:
+                await connection.execution_options(**{sqlite.PATIENCE: patience})
+                async with AsyncExitStack() as stack:
+                    await self._begin(connection, stack=stack)
+                    yield connection
+
+    async def _begin(self, connection: AsyncConnection, *, stack: AsyncExitStack) -> None:
+        """Begin a transaction, and count how long another process kept us from it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await stack.enter_async_context(connection.begin())
+        finally:
+            waited = loop.time() - began
+            self._locked_seconds += waited if waited > UNHINDERED_SECONDS else 0.0
 
     async def forget(self) -> bool:
         """Take earlier states of changed pages off the disk; false if a reader held them."""
         if not self._is_sqlite:
             return True
         with translated():
-            async with self._turn, self._engine.connect() as connection:
-                return await sqlite.truncate_log(connection)
+            async with self._take_turn() as patience, self._engine.connect() as connection:
+                return await sqlite.truncate_log(connection, patience=patience)
+
+    @asynccontextmanager
+    async def _take_turn(self) -> AsyncIterator[float]:
+        """The turn to write; how many of its `busy_seconds` the caller has left to wait for other processes.
+
+        Those who queue while another process holds the database wait for it together, not one after the other.
+        """
+        if not self._is_sqlite:
+            yield self._busy_seconds
+            return
+        loop = asyncio.get_running_loop()
+        queued, locked = loop.time(), self._locked_seconds
+        async with self._turn:
+            waited = min(self._locked_seconds - locked, loop.time() - queued)
+            yield max(0.0, self._busy_seconds - waited)
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailableError` if the database does not answer."""

@@ -90,10 +90,12 @@ async def _begin_indexing(connection: AsyncConnection, version: str, *, now: dat
 
 
 async def _joined_label(connection: AsyncConnection, version: str) -> Label:
+    """The highest of the version and those before it; of a declassified one its own."""
     joined = (
         select(func.max(_earlier.c.label))
         .where(versions.c.id == version, _earlier.c.document == versions.c.document, not_(_earlier.c.removed))
         .where(_earlier.c.number <= versions.c.number)
+        .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))
     )
     label: Label = (await connection.execute(joined)).scalar_one()
     return label
@@ -138,8 +140,13 @@ async def renew_lease(connection: AsyncConnection, version: str, *, now: datetim
         )
 
 
-async def publish(connection: AsyncConnection, job: Job, *, space: str | None, now: datetime) -> bool:
-    """Make the version the live one in place of earlier ones; false if it was removed or replaced meanwhile."""
+async def publish(
+    connection: AsyncConnection, job: Job, *, space: str | None, label: Label | None, now: datetime
+) -> bool:
+    """Make the version the live one in place of earlier ones; false if it was removed or replaced meanwhile.
+
+    `label` is what its vectors were made under; if it has been raised since, they are made again.
+    """
     if not await _finish(connection, job):
         return False
     version = job.version.id
@@ -147,10 +154,12 @@ async def publish(connection: AsyncConnection, job: Job, *, space: str | None, n
     row = await _lock(connection, version)
     if row is None or row.removed:  # by its owner, or by a newer version that went live first
         return False
-    label = await _joined_label(connection, version)
+    joined = await _joined_label(connection, version)
     older = select(versions.c.id).where(versions.c.document == row.document, versions.c.number < row.number)
     await retire(connection, list(await connection.scalars(older.where(not_(versions.c.removed)))), now=now)
-    await _make_live(connection, version, label=label, now=now)
+    await _make_live(connection, version, label=joined, now=now)
+    if label is not None and label < joined:
+        await insert_absent(connection, jobs, [{"version": version, "kind": JobKind.INDEX.value, "due": now}])
     if space is not None:
         place = {"tenant": job.version.key.tenant, "collection": job.version.key.collection, "name": space}
         await insert_absent(connection, spaces, [place])

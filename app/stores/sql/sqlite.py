@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 WRITES = "sluice_writes"
+PATIENCE = "sluice_patience"
 
 # `secure_delete` overwrites what is deleted; `synchronous=FULL` makes a commit outlive a loss of power.
 PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY", "cache_size=-8000")
@@ -46,12 +47,13 @@ async def turn_on_log(engine: AsyncEngine) -> None:
         await driver.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]  # aiosqlite's own connection
 
 
-async def truncate_log(connection: AsyncConnection) -> bool:
-    """Move the log into the database file and cut it to nothing; false if a reader was in the way.
+async def truncate_log(connection: AsyncConnection, *, patience: float) -> bool:
+    """Move the log into the database file and cut it to nothing; false if others were in the way for so many seconds.
 
     Deleted text is overwritten in the database file, but earlier states of its pages stay in the log until then.
     """
     driver = (await connection.get_raw_connection()).driver_connection
+    await driver.execute(_wait_at_most(patience))  # type: ignore[union-attr]  # aiosqlite's own
     cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]  # aiosqlite's own
     busy, _, _ = await cursor.fetchone()
     await cursor.close()
@@ -68,5 +70,11 @@ def _set_pragmas(connection: Any, entry: ConnectionPoolEntry) -> None:
 
 def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later cannot wait for the lock: it would fail at once.
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if PATIENCE in options:
+        connection.exec_driver_sql(_wait_at_most(options[PATIENCE]))
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")
+
+
+def _wait_at_most(seconds: float) -> str:
+    return f"PRAGMA busy_timeout = {int(seconds * 1000)}"

@@ -96,6 +96,7 @@ collections = Table(
     Column("tenant", String, primary_key=True),
     Column("name", String, primary_key=True),
     Column("revision", Counter, nullable=False),
+    Column("floor", LabelRank, nullable=False, default=Label.PUBLIC),
 )
 
 # The vector spaces that a collection has ever had a live version in.
@@ -132,6 +133,7 @@ versions = Table(
     Column("media_type", String, nullable=False),
     Column("filename", Text),
     Column("label", LabelRank, nullable=False),
+    Column("declassified", Boolean, nullable=False, default=False),
     Column("metadata", JSON, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("digest", String(64), nullable=False),

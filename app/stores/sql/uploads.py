@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import DocumentKey, DocumentStatus, DocumentVersion, JobKind, Label, NewDocument
-from app.stores.sql import rows
+from app.stores.sql import relabels, rows
 from app.stores.sql.engine import in_batches, insert, insert_absent
 from app.stores.sql.tables import attributes, documents, jobs, version_bytes, versions
 
@@ -33,7 +33,11 @@ class _Document:
         """The version that the upload repeats, if it does. One that failed is worth another attempt."""
         if self.newest is None or self.newest.status is DocumentStatus.FAILED:
             return None
-        return self.newest if self.digest == digest and upload.label <= self.label else None
+        if self.digest != digest:
+            return None
+        # What was declassified stays so when it comes again with nothing said of its label.
+        kept = upload.label <= self.label or (self.newest.declassified and not upload.label_stated)
+        return self.newest if kept else None
 
     def take(self, version: DocumentVersion, digest: str) -> None:
         self.newest, self.digest, self.label = version, digest, version.label
@@ -49,13 +53,16 @@ async def add(
 ) -> list[DocumentVersion]:
     """Store the uploads, whose digests are given in the same order, with a job to index each new version."""
     known = await _documents(connection, dict.fromkeys(upload.key for upload in uploads))
+    floors = await relabels.floors(connection, ((upload.key.tenant, upload.key.collection) for upload in uploads))
     stored: list[DocumentVersion] = []
     added: dict[str, tuple[NewDocument, dict[str, Any]]] = {}
     for upload, digest in zip(uploads, digests, strict=True):
         document = known[upload.key]
         version = document.repeated(upload, digest)
         if version is None:
-            version = rows.new_version(upload, id=new_id(), label=max(upload.label, document.label), now=now)
+            floor = floors[upload.key.tenant, upload.key.collection]
+            label = max(upload.label, document.label, floor)
+            version = rows.new_version(upload, id=new_id(), label=label, now=now)
             document.take(version, digest)
             added[version.id] = upload, rows.version_row(version, document=document.number, digest=digest)
         stored.append(version)

@@ -406,3 +406,31 @@ def test_disguised_key_is_found(key: str, disguise: object) -> None:
 @pytest.mark.parametrize(("kind", "text"), [*lookalikes(of_each=4, seed=11)])
 def test_lookalike_is_no_finding(kind: str, text: str) -> None:
     assert kinds(text) == set(), kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Kind.CONFIDENTIAL_MARKING, "TLP:AMBER+STRICT"),
+        (Kind.CONFIDENTIAL_MARKING, "VS-NfD"),
+        (Kind.CONFIDENTIAL_MARKING, "Bitte nicht weiterleiten."),
+        (Kind.CONFIDENTIAL_MARKING, "À ne pas partager"),
+        (Kind.CONFIDENTIAL_MARKING, "No compartir fuera de la empresa"),
+        (Kind.CONFIDENTIAL_MARKING, "Si prega di non condividere"),
+        (Kind.CONFIDENTIAL_MARKING, "Niet voor externe verspreiding"),
+        (Kind.CONFIDENTIAL_MARKING, "Nie rozpowszechniać"),
+        (Kind.INTERNAL_MARKING, "INTERNAL\n\nThe plan for May"),
+        (Kind.INTERNAL_MARKING, "Nur für Mitarbeiter"),
+        (Kind.INTERNAL_MARKING, "Tylko dla pracowników"),
+        (Kind.NATIONAL_ID, "11.222.333/0001-81"),
+        (Kind.NATIONAL_ID, "NIP 526-104-08-28"),
+        (Kind.NATIONAL_ID, "EIN 12-3456789"),
+    ],
+)
+def test_markings_and_numbers_of_more_countries_are_found(kind: Kind, text: str) -> None:
+    assert kind in kinds(text)
+
+
+@pytest.mark.parametrize("text", ["11.222.333/0001-82", "internal combustion engines", "INTERNAL COMBUSTION ENGINES"])
+def test_what_only_looks_like_them_is_not(text: str) -> None:
+    assert kinds(text).isdisjoint({Kind.NATIONAL_ID, Kind.INTERNAL_MARKING})
