@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -19,6 +20,7 @@ from app.models import (
     Delta,
     Event,
     Finished,
+    Grounding,
     ImagePart,
     Label,
     Message,
@@ -31,7 +33,7 @@ from app.models import (
     Usage,
 )
 from app.routers.replies import Answer, error_body
-from app.routers.schemas import RouteReply
+from app.routers.schemas import GroundingReply, RouteReply
 
 LONGEST_MESSAGE = 1_000_000
 IMAGE_URLS = r"^(https://|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)"
@@ -177,10 +179,19 @@ class UsageReply(BaseModel):
 
 
 class CitationReply(BaseModel):
+    """A passage the answer draws on; `start` and `end` are of `quote` in the document's text, or of the passage."""
+
+    number: int
     document_id: str
+    version: str
     title: str
     content: str
     score: float
+    quote: str | None
+    page: int | None
+    start: int
+    end: int
+    supported: bool
 
 
 class ChatReply(BaseModel):
@@ -199,6 +210,7 @@ class ChatReply(BaseModel):
     finish_reason: str
     usage: UsageReply
     citations: list[CitationReply]
+    grounding: GroundingReply
     route: RouteReply
 
 
@@ -222,6 +234,7 @@ class NativeSurface:
                 "finish_reason": finished.finish_reasons[0],
                 "usage": usage_reply(finished.usage),
                 "citations": citation_replies(finished.citations),
+                "grounding": grounding_reply(finished.grounding),
                 "route": route_reply(started.route),
             }
         )
@@ -257,6 +270,7 @@ def _done(finished: Finished) -> dict[str, Any]:
         "cost": finished.cost,
         "cached": finished.cached,
         "citations": citation_replies(finished.citations),
+        "grounding": grounding_reply(finished.grounding),
         "finish_reason": finished.finish_reasons[0],
     }
 
@@ -277,13 +291,25 @@ def usage_reply(usage: Usage) -> dict[str, Any]:
 def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
     return [
         {
+            "number": citation.number,
             "document_id": citation.document_id,
+            "version": citation.version,
             "title": citation.title,
             "content": citation.content,
             "score": round(citation.score, 4),
+            "quote": citation.quote,
+            "page": citation.page,
+            "start": citation.start,
+            "end": citation.end,
+            "supported": citation.supported,
         }
         for citation in citations
     ]
+
+
+def grounding_reply(grounding: Grounding) -> dict[str, Any]:
+    """What was checked: each claim of the answer with its place there and the evidence for it."""
+    return {"outcome": grounding.outcome, "claims": [asdict(claim) for claim in grounding.claims]}
 
 
 def route_reply(route: Route) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from app.models import Complexity, DocumentStatus, Locality
+from app.models import Complexity, DocumentStatus, GroundingOutcome, Locality
 
 LabelName = Literal["public", "internal", "confidential"]
 
@@ -60,6 +60,34 @@ class RouteReply(BaseModel):
     candidates: list[CandidateReply]
     attempts: list[AttemptReply]
     cache: str
+
+
+class QuotationReply(BaseModel):
+    """A stretch of a document's text that a claim rests on, word for word, and the number of its citation."""
+
+    citation: int
+    text: str
+    start: int
+    end: int
+    page: int | None
+
+
+class ClaimReply(BaseModel):
+    """A sentence of the answer by its place there; `supported` is false if what it cites does not bear it out."""
+
+    text: str
+    start: int
+    end: int
+    citations: list[int]
+    supported: bool
+    evidence: list[QuotationReply]
+
+
+class GroundingReply(BaseModel):
+    """Whether the answer rests on documents, by a check of its words against the passages."""
+
+    outcome: GroundingOutcome
+    claims: list[ClaimReply]
 
 
 class ExplanationReply(BaseModel):

@@ -42,7 +42,7 @@ from app.services.prompting import compose, question
 from app.services.recorder import Progress, Recorder
 from app.services.redaction import Outgoing, Redacted, Redactor
 from app.services.restoration import restore
-from app.services.retrieval import Retrieval, SearchQuery
+from app.services.retrieval import Lookup, Retrieval, SearchQuery
 from app.services.sessions import Conversation, Sessions
 from app.services.work import Explanation, Work, finish, settle
 
@@ -110,8 +110,8 @@ class Gateway:
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
         lookup = None if self._retrieval.calls_out else request.documents
-        passages = await self._ground(conversation, lookup, label=reading.label, caller=caller)
-        outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
+        found = await self._ground(conversation, lookup, label=reading.label, caller=caller)
+        outgoing = await self._relabel(conversation, request, reading=reading, passages=found.passages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
@@ -128,15 +128,15 @@ class Gateway:
             for replayed in self._replay(kept, conversation):
                 yield replayed
             return
-        passages = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
-        outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
+        found = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
+        outgoing = await self._relabel(conversation, request, reading=reading, passages=found.passages)
         yield Progress(reading=outgoing.reading, messages=conversation.messages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         yield Progress(reading=outgoing.reading, messages=conversation.messages, route=work.route)
         if not work.plan.models:
             raise work.plan.refusal
         await self._sessions.raise_mark(conversation, label=work.label)
-        async with aclosing(self._complete(work, slot=slot)) as events:
+        async with aclosing(self._complete(replace(work, searched=found.searched), slot=slot)) as events:
             async for event in events:
                 yield event
 
@@ -176,10 +176,10 @@ class Gateway:
 
     async def _ground(
         self, conversation: Conversation, scope: RetrievalScope | None, *, label: Label, caller: Caller
-    ) -> Sequence[Passage]:
+    ) -> Lookup:
         """The passages that bear on the last question. The text looked up is labelled like the request it is from."""
         if scope is None:
-            return ()
+            return Lookup()
         query = SearchQuery(text=question(conversation.messages), label=label, scope=scope)
         return await self._retrieval.ground(query, caller=caller)
 
@@ -251,7 +251,8 @@ class Gateway:
             if draft.deltas:
                 await asyncio.shield(self._keep_cut(work, draft, model=model))
             raise
-        answer = settle(draft, work, model=model, route=route)
+        # In a thread: looking a long answer up in its passages takes longer than the event loop may stand still.
+        answer = await asyncio.to_thread(settle, draft, work, model=model, route=route)
         await self._remember(work, draft, model=model)
         await self._keep_turns(work.conversation, answer)
         if work.version_for(model) is None:

@@ -72,6 +72,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """The passages that bear on a question; `searched` says whether anything was there to be found at all."""
+
+    passages: tuple[Passage, ...] = ()
+    searched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _ByWords:
     """What the lexical index found, and the share of the query's terms that its best passages hold."""
 
@@ -121,13 +129,13 @@ class Retrieval:
         places = {each.chunk_id: each for each in ranked}
         return [await self._read(excerpt, place=places[excerpt.best.id]) for excerpt in excerpts]
 
-    async def ground(self, query: SearchQuery, *, caller: Caller) -> list[Passage]:
+    async def ground(self, query: SearchQuery, *, caller: Caller) -> Lookup:
         """The passages that bear on the query."""
         if not query.text.strip():
-            return []
+            return Lookup()
         floor = self._floor(query)
         found = await self.search(query, caller=caller)
-        return [each.passage for each in found if each.passage.score >= floor]
+        return Lookup(tuple(each.passage for each in found if each.passage.score >= floor), searched=bool(found))
 
     async def rank(self, query: SearchQuery, *, caller: Caller, depth: int) -> list[Ranked]:
         """Chunks by both rankings, best first, `depth` of each; some may be gone by the time they are read."""
@@ -201,10 +209,11 @@ class Retrieval:
 
     async def _read(self, excerpt: Excerpt, *, place: Ranked) -> Found:
         passage = excerpt.best
-        if len(excerpt.ordinals) > 1:
+        if len(excerpt.members) > 1:
             text = await self._documents.excerpt(passage.version, first=excerpt.first, last=excerpt.last)
             id = f"{passage.version}:{excerpt.first}-{excerpt.last}"
-            passage = replace(passage, id=id, content=text or passage.content)
+            if text:
+                passage = replace(passage, id=id, content=text, start=excerpt.start, pages=excerpt.pages)
         return Found(passage=passage, by_meaning=place.by_meaning, by_words=place.by_words)
 
     async def _spaces(self, scope: RetrievalScope, *, caller: Caller) -> list[str]:

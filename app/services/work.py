@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.models import Finished, Label, Route
-from app.services.answer import Draft, cite, cost_of
+from app.services.answer import Draft, cost_of
 from app.services.cache import CachedAnswer
 from app.services.catalog import CatalogView
+from app.services.grounding import check, cite
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
 from app.services.sessions import Conversation
@@ -15,13 +16,17 @@ from app.services.sessions import Conversation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A request that is ready to be sent: what may be sent, under which label, and the models that may get it."""
+    """A request that is ready to be sent: what may be sent, under which label, and the models that may get it.
+
+    `searched` says that there were documents to look in, whether or not any of them bore on the question.
+    """
 
     conversation: Conversation
     outgoing: Outgoing
     plan: Plan
     route: Route
     view: CatalogView
+    searched: bool = False
 
     @property
     def label(self) -> Label:
@@ -45,6 +50,8 @@ class Explanation:
 def settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
     """The complete answer as it is kept."""
     usage = draft.settled_usage(work.outgoing.prompt)
+    text, passages = draft.choices[0].text, work.outgoing.prompt.passages
+    grounding = check(text, passages=passages, searched=work.searched)
     return CachedAnswer(
         label=work.label,
         model=model,
@@ -52,9 +59,8 @@ def settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswe
         finish_reasons=draft.finish_reasons,
         usage=usage,
         cost=cost_of(usage, model=work.view.find(model)),
-        citations=cite(
-            work.outgoing.prompt.passages, text=draft.choices[0].text, quotes_only=model == work.view.builtin.id
-        ),
+        citations=cite(passages, grounding=grounding, text=text, quotes_only=model == work.view.builtin.id),
+        grounding=grounding,
         route=route,
     )
 
@@ -67,5 +73,6 @@ def finish(answer: CachedAnswer, *, cached: bool) -> Finished:
         cached=cached,
         finish_reasons=answer.finish_reasons,
         citations=answer.citations,
+        grounding=answer.grounding,
         route=answer.route,
     )

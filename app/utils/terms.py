@@ -72,8 +72,18 @@ def match_query(text: str) -> str:
 
 def coverage(query: str, text: str) -> float:
     """The share of the query's terms that the text holds, in 0..1, told by their beginnings: a rough stem."""
-    wanted = {term[:STEM_LENGTH] for term in query_terms(query)}
-    return len(wanted & {term[:STEM_LENGTH] for term in _terms_of(text)}) / len(wanted) if wanted else 0.0
+    wanted = telling_stems(query)
+    return len(wanted & stems(text)) / len(wanted) if wanted else 0.0
+
+
+def stems(text: str) -> set[str]:
+    """The beginnings of the text's terms."""
+    return {term[:STEM_LENGTH] for term in _terms_of(text)}
+
+
+def telling_stems(text: str) -> set[str]:
+    """The beginnings of a query's terms; of those that say little only if there are no others."""
+    return {term[:STEM_LENGTH] for term in query_terms(text)}
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -75,7 +75,7 @@ async def test_an_answer_draws_on_the_documents_that_bear_on_it_and_cites_them(g
     await gateway.add({**MOON, "sensitivity": "public"}, {**BREAD, "sensitivity": "public"})
     answer = await gateway.chat("How long does the moon take to orbit the Earth?")
     assert [citation["document_id"] for citation in answer["citations"]] == ["moon"]
-    assert {"document_id", "title", "content", "score"} == set(answer["citations"][0])
+    assert {"document_id", "title", "content", "score"} < set(answer["citations"][0])
     prompt = str(gateway.cloud.completions[0].json["messages"])
     assert "orbits the Earth every 27 days" in prompt
     assert "Sourdough" not in prompt
