@@ -1,9 +1,9 @@
 """Whether an answer rests on the passages it was given: each citation is looked up in them, none is trusted.
 
-It is a check of words, made here without a model. A quotation must stand in the passage as it is. Any other sentence must
-share enough telling words with what it cites, and all of its numbers. So it finds citations of the wrong passage, invented
-numbers and most invented names; it does not see a missing "not", nor what follows from a passage without being
-said in it, and an answer in another language than its passage counts as unsupported.
+It is a check of words, made here without a model. A quotation must stand in the passage as it is. Any other sentence
+must share enough telling words with what it cites, and all of its numbers. So it finds citations of the wrong
+passage, invented numbers and most invented names; it does not see a missing "not", nor what follows from a passage
+without being said in it, and an answer in another language than its passage counts as unsupported.
 
 Calibrated on XQuAD with `benchmarks.grounding`, a question and its answer taken as a claim: on their own paragraph 94 %
 of the English claims are supported (93 % of the Chinese ones), on the paragraph before it 2 % (3 %), on any other none,

@@ -1,8 +1,9 @@
 """Measures the check of citations: `python -m benchmarks.grounding FOLDER...`.
 
-Each FOLDER holds questions with their answers over documents, as `benchmarks.retrieval.collection` reads them. A question
-and its answer, put side by side, are a claim in a reader's own words. It prints how many claims count as supported: on
-their own document, on the one before it, on any other, and on their own with the answer to some other question.
+Each FOLDER holds questions with their answers over documents, as `benchmarks.retrieval.collection` reads them. A
+question and its answer, put side by side, are a claim in a reader's own words. It prints how many claims count as
+supported: on their own document, on the one before it, on any other, and on their own with the answer to some other
+question.
 """
 
 from __future__ import annotations
