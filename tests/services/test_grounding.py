@@ -128,7 +128,7 @@ def test_a_citation_carries_the_quotation_and_its_place_in_the_version() -> None
 
 
 def test_a_quotation_is_found_whatever_its_marks_blanks_case_and_composition() -> None:
-    content = "Der Ge\u00adsch\u00e4ftsf\u00fchrer: \u201eWir  haben 2\u00a0000 \ufb01nnische Kunden \u2014 mehr denn je\u201c."
+    content = "Der Che\u00adf: \u201eWir  haben 2\u00a0000 \ufb01nnische Kunden \u2014 mehr denn je\u201c."
     answer = '"wir haben 2 000 finnische kunden - MEHR denn je" [1]'
     [claim] = check(answer, passages=(passage(content),), searched=True).claims
     assert claim.supported
