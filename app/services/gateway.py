@@ -35,10 +35,11 @@ from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
 from app.services.echoes import Echoes
+from app.services.followups import search_text
 from app.services.labels import Labeller, Reading
 from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
-from app.services.prompting import compose, question
+from app.services.prompting import compose
 from app.services.recorder import Progress, Recorder
 from app.services.redaction import Outgoing, Redacted, Redactor
 from app.services.restoration import restore
@@ -177,10 +178,10 @@ class Gateway:
     async def _ground(
         self, conversation: Conversation, scope: RetrievalScope | None, *, label: Label, caller: Caller
     ) -> Lookup:
-        """The passages that bear on the last question. The text looked up is labelled like the request it is from."""
+        """The passages that bear on the last question. What is looked up is labelled like the request it is from."""
         if scope is None:
             return Lookup()
-        query = SearchQuery(text=question(conversation.messages), label=label, scope=scope)
+        query = SearchQuery(text=search_text(conversation.messages), label=label, scope=scope)
         return await self._retrieval.ground(query, caller=caller)
 
     async def _relabel(

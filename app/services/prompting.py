@@ -40,11 +40,6 @@ def compose(messages: Sequence[Message], *, passages: Sequence[Passage]) -> tupl
     return (*messages[:leading], grounding, *messages[leading:])
 
 
-def question(messages: Sequence[Message]) -> str:
-    """The text to look up in the documents: the last user message."""
-    return next((message.text for message in reversed(messages) if message.role == "user"), "")
-
-
 def estimate_tokens(messages: Sequence[Message]) -> int:
     """An estimate of a conversation's tokens, with four for the frame around each message."""
     return sum(

@@ -242,3 +242,20 @@ async def test_neighbouring_passages_are_joined(gateway: Gateway) -> None:
     [document] = found["documents"]
     assert "-" in document["id"].rpartition(":")[2]
     assert document["content"] in " ".join(sentences)
+
+
+async def test_a_follow_up_question_finds_what_the_conversation_is_about(gateway: Gateway) -> None:
+    oven = {
+        "id": "oven",
+        "title": "Oven",
+        "content": "A crater of the oven is cleaned once a year by a firm from Essen.",
+    }
+    crater = {
+        "id": "crater",
+        "title": "Tycho",
+        "content": "Tycho is a crater on the moon, named after a Danish astronomer.",
+    }
+    await gateway.add({**oven, "sensitivity": "public"}, {**crater, "sensitivity": "public"})
+    await gateway.chat("Where is the crater Tycho?", session_id="s")
+    answer = await gateway.chat("And who is it named after?", session_id="s")
+    assert [citation["document_id"] for citation in answer["citations"]] == ["crater"]
