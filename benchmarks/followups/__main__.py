@@ -1,7 +1,7 @@
 """Measures how follow-up questions are looked up: `python -m benchmarks.followups`.
 
-Prints the share of questions whose passage is found first, and their mean reciprocal rank among the first ten: as they were
-asked, as the service rewrites them, and put in full by hand.
+Prints the share of questions whose passage is found first, and their mean reciprocal rank among the first ten: as they
+were asked, as the service rewrites them, and put in full by hand.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ COMPANIES = {
 
 def passages() -> dict[str, str]:
     """Texts by id: for each company one on each subject, alike but for names and numbers."""
-    texts = {}
+    texts: dict[str, str] = {}
     for id, (name, trade, country, chief, town, year, staff, before, after) in COMPANIES.items():
         texts |= {
             f"{id}-trade": f"{name} is a company in {country} that {trade}.",

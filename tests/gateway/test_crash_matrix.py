@@ -148,7 +148,7 @@ async def look(service: ServiceProcess, ledgers: Sequence[Ledger]) -> None:
     for ledger in ledgers:
         held = await _words_found(service.client, ledger)
         assert len(held) <= 1, f"{ledger.id} is found {len(held)} times"
-        [state] = held or [None]
+        state = held[0] if held else None
         assert state in ledger.states, f"{ledger.id} holds {state}, not one of {ledger.states}"
         assert (ledger.id in documents) == (state is not None)
         ledger.states = {state}
