@@ -92,6 +92,8 @@ async def open_services(settings: Settings, *, at_rest: bool = False) -> AsyncIt
             settings, engines=engines, models=models, enforcement=enforcement, access=access, metrics=metrics
         )
         await services.documents.release_leases()
+        if settings.debug:
+            _start(stack, metrics.watch_event_loop())
         if not at_rest:
             _start(stack, services.ingestion.work())
             _start(stack, access.windows.keep())

@@ -29,8 +29,9 @@ from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
-# While one document is embedded others are read and written, and a removal need not wait for a book.
-JOBS_AT_ONCE = 3
+# While some documents are embedded others are read and written, and a removal need not wait for a book. With fewer, the
+# embedding model stands still between documents of a chunk or two.
+JOBS_AT_ONCE = 8
 RETRY_SECONDS = (1, 5, 30, 120, 600)
 IDLE_POLL_SECONDS = 5.0
 # How often a watcher looks by itself: another process may be at work. It says so after a while without news.
