@@ -38,7 +38,8 @@ _OPENING: Final = re.compile(
 _POINTING: Final = re.compile(
     r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|these|those|that (?!is|was|are|were)\w+|that$"
     r"|(?:number|no\.|#) ?\d{1,2}"
-    r"|the (?:former|latter|same|others?|first|second|third|fourth|fifth|last|previous|next)(?: one)?|ones?|there$|then$"
+    r"|the (?:former|latter|same|others?|first|second|third|fourth|fifth|last|previous|next)(?: one)?"
+    r"|ones?|there$|then$"
     r"|er|sie|ihn|ihm|dessen|deren|dieser?|dieses|il|elle|ils|elles|ce|cette|leur|\u00e9l|ella|ellos|ese|esa|eso|su"
     r"|\u043e\u043d|\u043e\u043d\u0430|\u043e\u043d\u0438|\u044d\u0442\u043e|\u0435\u0433\u043e)\b"
     r"|\u4ed6|\u5979|\u5b83|\u8fd9|\u90a3|\u305d\u308c|\u3053\u308c|\u4f55\u6545",

@@ -82,7 +82,7 @@ async def bare_rate(texts: Sequence[str]) -> float:
     """Texts a second of the embedding model alone, in bulk."""
     engine = MiniLM.load()
     began = time.perf_counter()
-    for batch in itertools.batched(texts, PARALLEL_TEXTS) if hasattr(itertools, "batched") else _batched(texts):
+    for batch in _batched(texts):
         await engine.embed(list(batch), bulk=True)
     elapsed = time.perf_counter() - began
     engine.close()
@@ -190,7 +190,7 @@ async def measure_memory(file: Path) -> None:
             peaks: dict[str, int] = {}
             watch = asyncio.create_task(_watch_memory(pid, peaks=peaks))
             form = aiohttp.FormData()
-            form.add_field("files", file.read_bytes(), filename=file.name)
+            form.add_field("files", await asyncio.to_thread(file.read_bytes), filename=file.name)
             async with client.post("/documents", data=form) as response:
                 response.raise_for_status()
                 [document] = (await response.json())["documents"]

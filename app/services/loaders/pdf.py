@@ -122,7 +122,8 @@ def _draw(document: pypdfium2.PdfDocument, index: int) -> bytes:
         bitmap = page.render(scale=scale, grayscale=True)
     except pypdfium2.PdfiumError:
         return b""
-    return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + bitmap.to_numpy().tobytes()
+    pixels: bytes = bitmap.to_numpy().tobytes()
+    return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + pixels
 
 
 def _readable(text: str) -> str:
