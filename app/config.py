@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     chroma_path: Path = Path("chroma_db")
     chroma_url: str | None = None
     embedding_model: str = "builtin/all-MiniLM-L6-v2"
+    reranker_model: str | None = None
     redis_url: SecretStr | None = None
     cache_ttl: int = Field(default=3600, ge=0)
     cache_max_temperature: float = Field(default=2.0, ge=0, le=2)

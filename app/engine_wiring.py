@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from app.config import Settings
 from app.egress import Egress, LocalNetworks
 from app.errors import ConfigurationError
-from app.model_wiring import open_embedder
-from app.protocols import CacheStore, EmbeddingModel, VectorIndex
+from app.model_wiring import open_embedder, open_reranker
+from app.protocols import CacheStore, EmbeddingModel, Reranker, VectorIndex
 from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer
 from app.stores.memory_cache import MemoryCache
@@ -39,6 +39,7 @@ class Engines:
     database: Database
     index: VectorIndex
     embedder: EmbeddingModel
+    reranker: Reranker | None
     cache: CacheStore
     sandbox: Sandbox
     secret: bytes
@@ -65,6 +66,7 @@ async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
         database=database,
         index=index,
         embedder=embedder,
+        reranker=await open_reranker(settings, egress=egress),
         cache=cache,
         sandbox=sandbox,
         secret=secret,

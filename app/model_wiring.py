@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from app.config import Settings
 from app.egress import Egress
 from app.errors import ConfigurationError
-from app.protocols import ChatProvider, EmbeddingModel
+from app.models import Locality, Model
+from app.protocols import ChatProvider, EmbeddingModel, Reranker
 from app.providers.extractive import EXTRACTIVE, Extractive
 from app.providers.ollama.embedding import OllamaEmbedding
 from app.providers.ollama.provider import Ollama
@@ -157,6 +159,37 @@ async def open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel
             api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
         )
     raise ConfigurationError(f"EMBEDDING_MODEL must be builtin/{BUILTIN_EMBEDDING}, openai/NAME or ollama/NAME.")
+
+
+async def open_reranker(settings: Settings, *, egress: Egress) -> Reranker | None:
+    """A folder is a cross-encoder in this process, `provider/name` a cloud model.
+
+    Raises `ConfigurationError` for anything else.
+    """
+    if settings.reranker_model is None:
+        return None
+    provider, _, name = settings.reranker_model.partition("/")
+    if await asyncio.to_thread(Path(settings.reranker_model).is_dir):
+        return await asyncio.to_thread(_load_cross_encoder, Path(settings.reranker_model))
+    if not provider or not name:
+        raise ConfigurationError(
+            "RERANKER_MODEL must be PROVIDER/NAME, or a folder with model.onnx and tokenizer.json."
+        )
+    model = Model(provider=provider, name=name, locality=Locality.CLOUD, clearance=settings.cloud_clearance)
+    key = settings.secret(f"{provider.upper()}_API_KEY")
+    return await asyncio.to_thread(_load_litellm_reranker, model, egress=egress, key=key)
+
+
+def _load_cross_encoder(folder: Path) -> Reranker:
+    from app.providers.cross_encoder import CrossEncoder
+
+    return CrossEncoder(folder)
+
+
+def _load_litellm_reranker(model: Model, *, egress: Egress, key: SecretStr | None) -> Reranker:
+    from app.providers.litellm_adapter import LiteLLMReranker
+
+    return LiteLLMReranker(model, egress=egress, api_key=key.get_secret_value() if key else None)
 
 
 def _load_minilm() -> EmbeddingModel:

@@ -129,6 +129,7 @@ def _build(
         embedder=engines.embedder,
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
+        reranker=engines.reranker,
     )
     return Services(
         settings=settings,

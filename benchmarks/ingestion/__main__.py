@@ -208,15 +208,17 @@ async def _watch_memory(pid: int, *, peaks: dict[str, int]) -> None:
 
 
 def _sizes(pid: int) -> Iterator[tuple[str, int]]:
-    """Resident sizes in bytes of the service and of the processes it has started, by what they are."""
-    yield "service", _resident(pid)
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """Resident sizes in bytes of a process and of all that it has started, by what they are."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        resident = _resident(pid)
+    except OSError:
+        return
+    parsers, vectors = b"loaders.worker" in command, b"--path" in command
+    yield ("parser" if parsers else "chroma" if vectors else "service"), resident
     for child in children:
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
-            yield ("parser" if b"loaders.worker" in command else "chroma"), _resident(int(child))
-        except OSError:
-            continue
+        yield from _sizes(int(child))
 
 
 def _resident(pid: int) -> int:
