@@ -195,6 +195,8 @@ class LiteLLMReranker:
                 return_documents=False,
                 api_key=self._api_key,
                 api_base=self._base_url,
+                num_retries=0,
+                max_retries=0,
             )
             told = {int(each["index"]): float(each["relevance_score"]) for each in answer.results or ()}
         # As for chats: whatever is raised means a failed call, and its text may quote the passages.

@@ -75,6 +75,8 @@ async def server() -> AsyncIterator[tuple[str, list[dict[str, object]]]]:
         yield str(running.make_url("/v2/rerank")), asked
 
 
+# Pydantic warns of one of litellm's types when litellm first uses it.
+@pytest.mark.filterwarnings("ignore:Item 'summary' on TypedDict:UserWarning")
 async def test_a_cloud_model_is_asked_once_and_its_scores_come_back_in_order(
     server: tuple[str, list[dict[str, object]]],
 ) -> None:
