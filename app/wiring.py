@@ -123,14 +123,7 @@ def _build(
     """Plain constructor calls, from the bottom up."""
     labeller = enforcement.labeller
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
-    retrieval = Retrieval(
-        documents=documents,
-        index=engines.index,
-        embedder=engines.embedder,
-        relevance_floor=RELEVANCE_FLOOR,
-        english_only=engines.embedder.model.provider == "builtin",
-        reranker=engines.reranker,
-    )
+    retrieval = _build_retrieval(engines, documents=documents)
     return Services(
         settings=settings,
         version=VERSION,
@@ -166,6 +159,17 @@ def _build(
         cache=engines.cache,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval:
+    return Retrieval(
+        documents=documents,
+        index=engines.index,
+        embedder=engines.embedder,
+        relevance_floor=RELEVANCE_FLOOR,
+        english_only=engines.embedder.model.provider == "builtin",
+        reranker=engines.reranker,
     )
 
 
