@@ -34,7 +34,10 @@ class Folded:
         position = 0
         for part in _parts(quotation):
             at = self.text.find(part, position)
-            if at < 0:
+            if at < 0:  # a writer's own full stop or comma before the closing mark is not the text's
+                part = part.strip(_EDGES)  # noqa: PLW2901  (the same part, told more loosely)
+                at = self.text.find(part, position)
+            if at < 0 or not part:
                 return None
             position = at + len(part)
             first = at if first is None else first
@@ -68,7 +71,8 @@ def _fold_character(character: str) -> str:
 
 
 def _parts(quotation: str) -> Iterator[str]:
-    """The quotation around its omissions; a writer's own full stop or comma before the closing mark is not its."""
+    """The quotation around its omissions."""
     for part in _OMISSION.split(quotation):
-        if folded := fold(part).text.strip(_EDGES):
+        folded = fold(part).text.strip()
+        if folded.strip(_EDGES):
             yield folded

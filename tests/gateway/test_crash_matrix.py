@@ -198,8 +198,6 @@ async def test_fifty_crashes_lose_nothing_acknowledged_and_find_nothing_deleted(
             await play_round(crowd, moment=moment, chance=chance)
             if number % ROUNDS_BETWEEN_LOOKS == 0:
                 await look(service, ledgers)
-        uploads = sum(len(ledger.known) for ledger in ledgers)
-        print(f"{ROUNDS} kills, {uploads} uploads of {DOCUMENTS} documents, deletions between them")
         await service.terminate()
         status, report = await examine(service)
         assert status == 0, report
