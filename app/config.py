@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     data_dir: Path = Path("data")
     workers: int = Field(default=1, ge=1, le=64)
-    ingest_workers: int = Field(default=3, ge=0, le=64)
+    ingest_workers: int = Field(default=8, ge=0, le=64)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: CommaSeparated = ()
     rate_limit_per_minute: int = Field(default=60, ge=0)
@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     chroma_path: Path = Path("chroma_db")
     chroma_url: str | None = None
     embedding_model: str = "builtin/all-MiniLM-L6-v2"
+    reranker_model: str | None = None
     redis_url: SecretStr | None = None
     cache_ttl: int = Field(default=3600, ge=0)
     cache_max_temperature: float = Field(default=2.0, ge=0, le=2)

@@ -20,7 +20,8 @@ from app.config import Settings
 from app.egress import Egress, LocalNetworks
 from app.embedding_wiring import open_embedder
 from app.errors import ConfigurationError
-from app.protocols import CacheStore, EmbeddingModel, SessionStore, VectorIndex
+from app.model_wiring import open_reranker
+from app.protocols import CacheStore, EmbeddingModel, Reranker, SessionStore, VectorIndex
 from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer
 from app.stores.memory_cache import MemoryCache
@@ -61,6 +62,7 @@ class Engines:
     sessions: SessionStore
     index: VectorIndex
     embedder: EmbeddingModel
+    reranker: Reranker | None
     cache: CacheStore
     sandbox: Sandbox
     bell: RedisBell | None
@@ -94,6 +96,7 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         sessions=SqlSessionStore(database, clock=now, new_id=new_id),
         index=index,
         embedder=embedder,
+        reranker=await open_reranker(settings, egress=egress),
         cache=cache,
         sandbox=sandbox,
         bell=bell,

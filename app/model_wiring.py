@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from app.config import Settings
 from app.egress import Egress
-from app.protocols import ChatProvider
+from app.errors import ConfigurationError
+from app.models import Locality, Model
+from app.protocols import ChatProvider, Reranker
 from app.providers.extractive import EXTRACTIVE, Extractive
 from app.providers.ollama.provider import Ollama
 from app.providers.on_demand import OnDemand
@@ -157,3 +161,34 @@ def _load_litellm(settings: Settings, *, keys: Mapping[str, SecretStr], egress: 
         api_keys={name: key.get_secret_value() for name, key in keys.items()},
         base_urls={name: url for name, url in urls.items() if url},
     )
+
+
+async def open_reranker(settings: Settings, *, egress: Egress) -> Reranker | None:
+    """A folder is a cross-encoder in this process, `provider/name` a cloud model.
+
+    Raises `ConfigurationError` for anything else.
+    """
+    if settings.reranker_model is None:
+        return None
+    provider, _, name = settings.reranker_model.partition("/")
+    if await asyncio.to_thread(Path(settings.reranker_model).is_dir):
+        return await asyncio.to_thread(_load_cross_encoder, Path(settings.reranker_model))
+    if not provider or not name:
+        raise ConfigurationError(
+            "RERANKER_MODEL must be PROVIDER/NAME, or a folder with model.onnx and tokenizer.json."
+        )
+    model = Model(provider=provider, name=name, locality=Locality.CLOUD, clearance=settings.cloud_clearance)
+    key = settings.secret(f"{provider.upper()}_API_KEY")
+    return await asyncio.to_thread(_load_litellm_reranker, model, egress=egress, key=key)
+
+
+def _load_cross_encoder(folder: Path) -> Reranker:
+    from app.providers.cross_encoder import CrossEncoder
+
+    return CrossEncoder(folder)
+
+
+def _load_litellm_reranker(model: Model, *, egress: Egress, key: SecretStr | None) -> Reranker:
+    from app.providers.litellm_adapter import LiteLLMReranker
+
+    return LiteLLMReranker(model, egress=egress, api_key=key.get_secret_value() if key else None)

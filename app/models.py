@@ -136,7 +136,10 @@ class Tooling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A piece of one document version, as retrieval found it. `score` is in 0..1, higher is nearer."""
+    """A piece of one document version, as retrieval found it. `score` is in 0..1, higher is nearer.
+
+    `start` is where it begins in the version's text; `pages` are the places in that text from which on a page applies.
+    """
 
     id: str
     document_id: str
@@ -147,6 +150,12 @@ class Passage:
     score: float
     label: Label
     metadata: Mapping[str, JSONValue] = field(default_factory=dict)
+    start: int = 0
+    pages: tuple[tuple[int, int | None], ...] = ()
+
+    def page_at(self, position: int) -> int | None:
+        """The page on which this place in the version's text is, `None` if the document has none."""
+        return next((page for start, page in reversed(self.pages) if start <= position), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,15 +466,64 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Citation:
-    """A passage that an answer draws on; `passage` names its place in the document's version."""
+class Quotation:
+    """A stretch of the passage of number `citation`, word for word; `start` and `end` count in its version's text."""
 
+    citation: int
+    text: str
+    start: int
+    end: int
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A sentence of an answer, by its place there, the passages that it cites and the evidence found in them."""
+
+    text: str
+    start: int
+    end: int
+    citations: tuple[int, ...]
+    supported: bool
+    evidence: tuple[Quotation, ...] = ()
+
+
+class GroundingOutcome(enum.StrEnum):
+    """Whether an answer rests on documents: on what they say, or there was nothing, or nothing was asked of them."""
+
+    SUPPORTED = "supported"
+    UNSUPPORTED = "unsupported"
+    NOT_IN_DOCUMENTS = "not_in_documents"
+    NO_DOCUMENTS = "no_documents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounding:
+    outcome: GroundingOutcome
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A passage that an answer draws on. `number` is the one it has in the prompt and in the answer.
+
+    `passage` names its place in the document's version.
+    `start` and `end` are the span of `quote` in the text of the document version, or that of the passage without one.
+    """
+
+    number: int
     document_id: str
+    version: str
     title: str
     content: str
     score: float
-    collection: str = "default"
-    passage: str = ""
+    collection: str
+    passage: str
+    quote: str | None
+    page: int | None
+    start: int
+    end: int
+    supported: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,6 +553,7 @@ class Finished:
     cached: bool
     finish_reasons: tuple[FinishReason, ...]
     citations: tuple[Citation, ...]
+    grounding: Grounding
     route: Route
 
 

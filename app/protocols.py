@@ -91,6 +91,27 @@ class EmbeddingModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """A question and the texts that may answer it."""
+
+    query: str
+    texts: tuple[str, ...]
+
+
+class Reranker(Protocol):
+    """Reads a question and a text together and says how well the one answers the other."""
+
+    @property
+    def model(self) -> Model: ...
+
+    async def score(self, dispatch: Dispatch[RerankRequest]) -> Sequence[float]:
+        """A score in 0..1 for each text, in their order; raises the `UpstreamError` that says what went wrong."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class WordHit:
     """A chunk id (`version:ordinal`) and how well the chunk's words match; scores of one query compare, no others."""
 

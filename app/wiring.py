@@ -52,8 +52,9 @@ REFRESH_SECONDS = 15.0
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
 CANCEL_AGAIN_SECONDS = 5.0
-# For commands that work off the queue where the service is told not to.
-DEFAULT_JOBS_AT_ONCE = 3
+# For commands that work off the queue where the service is told not to. While some documents are embedded others are
+# read and written; with fewer at once, the embedding model stands still between documents of a chunk or two.
+DEFAULT_JOBS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,8 @@ async def open_services(
         )
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
+        if settings.debug:
+            _start(stack, metrics.watch_event_loop())
         if not at_rest:
             _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
@@ -237,6 +240,7 @@ def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval
         embedder=engines.embedder,
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
+        reranker=engines.reranker,
     )
 
 

@@ -34,8 +34,8 @@ from app.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from app.models import Dispatch, ImagePart, Piece, Prompt
-from app.protocols import Clock, ProviderStatus
+from app.models import Dispatch, ImagePart, Model, Piece, Prompt
+from app.protocols import Clock, ProviderStatus, RerankRequest
 from app.providers.failures import failure, retry_after_seconds
 from app.providers.openai_compatible.answer import ChatAnswer
 from app.providers.openai_compatible.request import Dialect, chat_body
@@ -162,17 +162,64 @@ class LiteLLM:
         }
 
     def _failure(self, error: Exception) -> UpstreamError:
-        """The error by class, status and words; nothing of its text is passed on."""
-        original = getattr(error, "original_exception", None) or error
-        for theirs, ours in ERRORS:
-            if isinstance(original, theirs):
-                return ours()
-        status = getattr(original, "status_code", None)
-        if not isinstance(status, int):
-            return UpstreamBrokenError()
-        headers = getattr(original, "litellm_response_headers", None) or {}
-        wait = retry_after_seconds(headers.get("retry-after"), now=self._clock())
-        return failure(status=status, message=str(original), retry_after=wait)
+        return _translate(error, clock=self._clock)
+
+
+class LiteLLMReranker:
+    """Implements `Reranker` by a cloud model that litellm knows, named `cohere/rerank-v3.5`."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        egress: Egress,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        clock: Clock = _utc_now,
+    ) -> None:
+        self.model = model
+        self._egress = egress
+        self._api_key = api_key
+        self._base_url = base_url
+        self._clock = clock
+
+    async def score(self, dispatch: Dispatch[RerankRequest]) -> list[float]:
+        """As `Reranker.score`; a text that the model leaves out gets 0."""
+        self._egress.admit(dispatch)
+        request = dispatch.payload
+        try:
+            answer = await litellm.arerank(
+                model=dispatch.model.id,
+                query=request.query,
+                documents=list(request.texts),
+                return_documents=False,
+                api_key=self._api_key,
+                api_base=self._base_url,
+                num_retries=0,
+                max_retries=0,
+            )
+            told = {int(each["index"]): float(each["relevance_score"]) for each in answer.results or ()}
+        # As for chats: whatever is raised means a failed call, and its text may quote the passages.
+        except Exception as error:  # noqa: BLE001
+            raise _translate(error, clock=self._clock) from None
+        return [min(1.0, max(0.0, told.get(number, 0.0))) for number in range(len(request.texts))]
+
+    async def close(self) -> None:
+        """The clients are shared with the chats."""
+
+
+def _translate(error: Exception, *, clock: Clock) -> UpstreamError:
+    """The error by class, status and words; nothing of its text is passed on."""
+    original = getattr(error, "original_exception", None) or error
+    for theirs, ours in ERRORS:
+        if isinstance(original, theirs):
+            return ours()
+    status = getattr(original, "status_code", None)
+    if not isinstance(status, int):
+        return UpstreamBrokenError()
+    headers = getattr(original, "litellm_response_headers", None) or {}
+    wait = retry_after_seconds(headers.get("retry-after"), now=clock())
+    return failure(status=status, message=str(original), retry_after=wait)
 
 
 async def _chunks(request: Mapping[str, Any]) -> AsyncGenerator[JSONObject, None]:

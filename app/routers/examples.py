@@ -14,13 +14,29 @@ MODEL = "openai/gpt-4o"
 TIME = "2026-01-01T12:00:00+00:00"
 QUESTION = "How long does the moon take to orbit the Earth?"
 ANSWER = "The moon orbits the Earth every 27 days."
-PASSAGE = {
+QUOTED: dict[str, Any] = {"text": ANSWER, "start": 0, "end": 40, "page": None}
+PASSAGE: dict[str, Any] = {
+    "number": 1,
     "document_id": "moon",
+    "version": "3f2b8c1e9a7d4f60b5c2d1e0f9a8b7c6",
     "title": "Moon",
     "content": ANSWER,
     "score": 0.8421,
     "collection": "default",
-    "passage": "0b0e6f1c4d7c4a8e9d3e0a1b2c3d4e5f:0",
+    "passage": "3f2b8c1e9a7d4f60b5c2d1e0f9a8b7c6:0",
+    "quote": ANSWER,
+    "page": None,
+    "start": 0,
+    "end": 40,
+    "supported": True,
+}
+CLAIM: dict[str, Any] = {
+    "text": ANSWER,
+    "start": 0,
+    "end": 40,
+    "citations": [],
+    "supported": True,
+    "evidence": [{"citation": 1, **QUOTED}],
 }
 
 ROUTE: dict[str, Any] = {
@@ -47,6 +63,7 @@ CHAT: dict[str, Any] = {
     "finish_reason": "stop",
     "usage": USAGE,
     "citations": [PASSAGE],
+    "grounding": {"outcome": "supported", "claims": [CLAIM]},
     "route": ROUTE,
 }
 SESSION: dict[str, Any] = {
@@ -113,6 +130,7 @@ COMPLETION: dict[str, Any] = {
         "cost": 0.000165,
         "usage_estimated": False,
         "citations": [],
+        "grounding": {"outcome": "no_documents", "claims": []},
         "route": ROUTE,
     },
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -30,6 +30,7 @@ from app.models import (
     Delta,
     Event,
     Finished,
+    Grounding,
     ImagePart,
     Label,
     Message,
@@ -45,7 +46,7 @@ from app.models import (
 from app.routers.attachments import check_image, is_text, read_text
 from app.routers.fields import BY_SHAPE, by
 from app.routers.replies import Answer, error_body
-from app.routers.schemas import RouteReply, UsageReply
+from app.routers.schemas import GroundingReply, RouteReply, UsageReply
 from app.services.catalog import CatalogView
 
 LONGEST_MESSAGE = 1_000_000
@@ -227,14 +228,24 @@ def cache_use(cache: bool | CacheBody) -> CacheUse:
 
 
 class CitationReply(BaseModel):
-    """`passage` is for `GET /documents/{document_id}/text`, which shows it at its place."""
+    """A passage the answer draws on; `start` and `end` are of `quote` in the document's text, or of the passage.
 
+    `passage` is for `GET /documents/{document_id}/text`, which shows it at its place.
+    """
+
+    number: int
     document_id: str
+    version: str
     title: str
     content: str
     score: float
     collection: str
     passage: str
+    quote: str | None
+    page: int | None
+    start: int
+    end: int
+    supported: bool
 
 
 class ChatReply(BaseModel):
@@ -253,6 +264,7 @@ class ChatReply(BaseModel):
     finish_reason: str
     usage: UsageReply
     citations: list[CitationReply]
+    grounding: GroundingReply
     route: RouteReply
 
 
@@ -276,6 +288,7 @@ class NativeSurface:
                 "finish_reason": finished.finish_reasons[0],
                 "usage": usage_reply(finished.usage),
                 "citations": citation_replies(finished.citations),
+                "grounding": grounding_reply(finished.grounding),
                 "route": route_reply(started.route),
             }
         )
@@ -311,6 +324,7 @@ def _done(finished: Finished) -> dict[str, Any]:
         "cost": finished.cost,
         "cached": finished.cached,
         "citations": citation_replies(finished.citations),
+        "grounding": grounding_reply(finished.grounding),
         "finish_reason": finished.finish_reasons[0],
     }
 
@@ -331,12 +345,19 @@ def usage_reply(usage: Usage) -> dict[str, Any]:
 def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
     return [
         {
+            "number": citation.number,
             "document_id": citation.document_id,
+            "version": citation.version,
             "title": citation.title,
             "content": citation.content,
             "score": round(citation.score, 4),
             "collection": citation.collection,
             "passage": citation.passage,
+            "quote": citation.quote,
+            "page": citation.page,
+            "start": citation.start,
+            "end": citation.end,
+            "supported": citation.supported,
         }
         for citation in citations
     ]
@@ -360,6 +381,11 @@ def _attempt_reply(attempt: Attempt) -> dict[str, Any]:
     if attempt.check is not None:
         reply["check"] = attempt.check
     return reply
+
+
+def grounding_reply(grounding: Grounding) -> dict[str, Any]:
+    """What was checked: each claim of the answer with its place there and the evidence for it."""
+    return {"outcome": grounding.outcome, "claims": [asdict(claim) for claim in grounding.claims]}
 
 
 def route_reply(route: Route) -> dict[str, Any]:

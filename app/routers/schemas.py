@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from app.models import Complexity, DocumentStatus, Locality
+from app.models import Complexity, DocumentStatus, GroundingOutcome, Locality
 
 LabelName = Literal["public", "internal", "confidential"]
 
@@ -91,6 +91,34 @@ class ExplainedCandidateReply(CandidateReply):
 
 class ExplainedRouteReply(RouteReply):
     candidates: list[ExplainedCandidateReply]  # type: ignore[assignment]  # the same list with more in it
+
+
+class QuotationReply(BaseModel):
+    """A stretch of a document's text that a claim rests on, word for word, and the number of its citation."""
+
+    citation: int
+    text: str
+    start: int
+    end: int
+    page: int | None
+
+
+class ClaimReply(BaseModel):
+    """A sentence of the answer by its place there; `supported` is false if what it cites does not bear it out."""
+
+    text: str
+    start: int
+    end: int
+    citations: list[int]
+    supported: bool
+    evidence: list[QuotationReply]
+
+
+class GroundingReply(BaseModel):
+    """Whether the answer rests on documents, by a check of its words against the passages."""
+
+    outcome: GroundingOutcome
+    claims: list[ClaimReply]
 
 
 class ExplanationReply(BaseModel):

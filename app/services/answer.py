@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.models import (
-    Citation,
     Delta,
     FinishReason,
     Message,
     Model,
-    Passage,
     Prompt,
     Stop,
     TextPart,
@@ -21,8 +18,6 @@ from app.models import (
 )
 from app.services.prompting import count_prompt_tokens
 from app.utils.tokens import count_tokens, family_of
-
-SOURCE_NUMBER = re.compile(r"\[(\d{1,3})\]", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -97,24 +92,3 @@ def cost_of(usage: Usage, *, model: Model | None) -> float | None:
     if model is None or model.price is None:
         return None
     return usage.prompt_tokens * model.price.prompt + usage.completion_tokens * model.price.completion
-
-
-def cite(passages: Sequence[Passage], *, text: str, quotes_only: bool) -> tuple[Citation, ...]:
-    """The passages an answer draws on, in the order of their numbers in the prompt.
-
-    A model that numbers its sources, like [1], draws on those; one that numbers none may have drawn on any of them,
-    unless it is known to number whatever it quotes.
-    """
-    numbered = {int(number) for number in SOURCE_NUMBER.findall(text)}
-    used = [passage for number, passage in enumerate(passages, start=1) if number in numbered]
-    return tuple(
-        Citation(
-            document_id=passage.document_id,
-            title=passage.title,
-            content=passage.content,
-            score=passage.score,
-            collection=passage.collection,
-            passage=passage.id,
-        )
-        for passage in (used if used or quotes_only else passages)
-    )

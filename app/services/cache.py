@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from app.models import ChatRequest, Citation, Delta, FinishReason, Label, Route, Usage
+from app.models import ChatRequest, Citation, Delta, FinishReason, Grounding, Label, Route, Usage
 from app.protocols import CacheStore
 
 # Part of every key: an entry of another shape is never read.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # Every field of a request is part of the key, except these; a test holds this list against the dataclass.
 FIELDS_OUTSIDE_KEY = {
@@ -38,6 +38,7 @@ class CachedAnswer:
     usage: Usage
     cost: float | None
     citations: tuple[Citation, ...]
+    grounding: Grounding
     route: Route
 
 

@@ -29,7 +29,8 @@ _STRIP: Final = 96
 
 _CLOSERS: Final = r"[\"'\u2019\u201d\u00bb)\]\u300d\u300f\uff09]*+"
 # Every alternative is tried once a run (possessive, or behind a look-behind), which keeps the search linear.
-_BORDER: Final = re.compile(
+# What stands after a sentence or a line.
+BORDER: Final = re.compile(
     r"\n\s*+"
     # Latin, Greek, Cyrillic: punctuation and a blank; in front of a small letter only after a long word or a blank,
     # which an abbreviation is not and texts in small letters have.
@@ -132,7 +133,7 @@ def _segments(text: str, *, measure: Measure, max_tokens: int) -> Iterator[_Segm
 def _borders(text: str) -> Iterator[tuple[int, int, Border]]:
     """Sentences and lines with the borders that end them; longer ones than a block are cut at a blank or anywhere."""
     start = len(text) - len(text.lstrip())
-    for match in _BORDER.finditer(text, start):
+    for match in BORDER.finditer(text, start):
         yield from _cut_long(text, start=start, end=match.end(), border=_border_of(match[0]))
         start = match.end()
     if start < len(text):

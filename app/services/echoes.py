@@ -108,9 +108,15 @@ class Echoes:
             fingerprints = await self._read(texts, tenant=tenant, question=question)
             await self._keep(fingerprints, label=label, tenant=tenant, expires_at=self._clock() + ANSWERS_KEPT)
 
-    async def keep_document(self, version: str, texts: Sequence[str], *, label: Label, tenant: str) -> None:
-        """Remember a version above `public`, given its text and its passages, for as long as the version exists."""
-        await self._store.forget_version(version)
+    async def keep_document(
+        self, version: str, texts: Sequence[str], *, label: Label, tenant: str, again: bool = True
+    ) -> None:
+        """Remember a version above `public`, given its text and its passages, for as long as the version exists.
+
+        `again` says that it may have been remembered before.
+        """
+        if again:
+            await self._store.forget_version(version)
         if label > Label.PUBLIC:
             fingerprints = await self._read(texts, tenant=tenant, question=None)
             await self._keep(fingerprints, label=label, tenant=tenant, version=version)

@@ -20,20 +20,30 @@ class Excerpt:
     """Neighbouring passages of one version, by ordinal; `best` is the one that was found first."""
 
     best: Passage
-    ordinals: set[int] = field(default_factory=set)
+    members: dict[int, Passage] = field(default_factory=dict)
 
     @property
     def first(self) -> int:
-        return min(self.ordinals)
+        return min(self.members)
 
     @property
     def last(self) -> int:
-        return max(self.ordinals)
+        return max(self.members)
+
+    @property
+    def start(self) -> int:
+        """Where it begins in the version's text."""
+        return self.members[self.first].start
+
+    @property
+    def pages(self) -> tuple[tuple[int, int | None], ...]:
+        """The places in the version's text from which on a page applies."""
+        return tuple(page for _, member in sorted(self.members.items()) for page in member.pages)
 
     def adjoins(self, passage: Passage, *, ordinal: int) -> bool:
         """Whether the passage stands right before or after, and there is room for it."""
         near = ordinal in (self.first - 1, self.last + 1)
-        return passage.version == self.best.version and near and len(self.ordinals) < LONGEST_JOIN
+        return passage.version == self.best.version and near and len(self.members) < LONGEST_JOIN
 
 
 def assemble(passages: Iterable[Passage], *, limit: int) -> list[Excerpt]:
@@ -50,9 +60,9 @@ def assemble(passages: Iterable[Passage], *, limit: int) -> list[Excerpt]:
             continue
         others.append(words)
         if neighbour is None:
-            excerpts.append(Excerpt(best=passage, ordinals={ordinal}))
+            excerpts.append(Excerpt(best=passage, members={ordinal: passage}))
         else:
-            neighbour.ordinals.add(ordinal)
+            neighbour.members[ordinal] = passage
     return excerpts
 
 

@@ -5,6 +5,7 @@ Every surface renders the events of `Gateway.answer`; there is no other way to a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -34,14 +35,15 @@ from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
 from app.services.conversation import Conversation
 from app.services.echoes import Echoes
+from app.services.followups import search_text
 from app.services.keeping import Keeper
 from app.services.labels import Labeller, Reading
 from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
-from app.services.prompting import compose, question
+from app.services.prompting import compose
 from app.services.recorder import Progress, Recorder
 from app.services.redaction import Outgoing, Redactor
-from app.services.retrieval import Retrieval, SearchQuery
+from app.services.retrieval import Lookup, Retrieval, SearchQuery
 from app.services.sessions import Sessions
 from app.services.work import Explanation, Work, finish, settle
 
@@ -117,8 +119,8 @@ class Gateway:
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
         lookup = None if self._retrieval.calls_out else request.documents
-        passages = await self._ground(conversation, lookup, label=reading.label, caller=caller)
-        outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
+        found = await self._ground(conversation, lookup, label=reading.label, caller=caller)
+        outgoing = await self._relabel(conversation, request, reading=reading, passages=found.passages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         work = await self._fit(work, request, policy=policy)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
@@ -147,15 +149,16 @@ class Gateway:
             for replayed in self._replay(kept, conversation, id=answer_id):
                 yield replayed
             return
-        passages = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
-        outgoing = await self._relabel(conversation, request, reading=reading, passages=passages)
+        found = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
+        outgoing = await self._relabel(conversation, request, reading=reading, passages=found.passages)
         yield Progress(reading=outgoing.reading, messages=conversation.messages)
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         work = await self._fit(work, request, policy=policy)
         yield Progress(reading=outgoing.reading, messages=conversation.messages, route=work.route)
         if not work.plan.models:
             raise work.plan.refusal
-        work = replace(work, conversation=await self._sessions.raise_mark(conversation, label=work.label))
+        conversation = await self._sessions.raise_mark(work.conversation, label=work.label)
+        work = replace(work, conversation=conversation, searched=found.searched)
         async with aclosing(self._complete(work, slot=slot, book=book)) as events:
             async for event in events:
                 yield event
@@ -197,11 +200,11 @@ class Gateway:
 
     async def _ground(
         self, conversation: Conversation, scope: RetrievalScope | None, *, label: Label, caller: Caller
-    ) -> Sequence[Passage]:
-        """The passages that bear on the last question. The text looked up is labelled like the request it is from."""
+    ) -> Lookup:
+        """The passages that bear on the last question. What is looked up is labelled like the request it is from."""
         if scope is None:
-            return ()
-        query = SearchQuery(text=question(conversation.messages), label=label, scope=scope)
+            return Lookup()
+        query = SearchQuery(text=search_text(conversation.messages), label=label, scope=scope)
         return await self._retrieval.ground(query, caller=caller)
 
     async def _relabel(
@@ -287,11 +290,17 @@ class Gateway:
             if draft.deltas:
                 await self._keeper.keep_cut(work, draft, id=answer_id, model=model)
             raise
-        answer = settle(draft, work, model=model, route=route)
+        answer = await self._settle(draft, work, model=model, route=route)
         await self._keeper.keep_whole(work, draft, answer, id=answer_id)
         if work.version_for(model) is None:
             await self._cache.keep(slot, answer)
         yield finish(answer, cached=False)
+
+    async def _settle(self, draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
+        """The complete answer. Looking it up in its passages may take longer than the event loop may stand still."""
+        if work.outgoing.prompt.passages:
+            return await asyncio.to_thread(settle, draft, work, model=model, route=route)
+        return settle(draft, work, model=model, route=route)
 
     def _replay(self, kept: CachedAnswer, conversation: Conversation, *, id: str) -> Iterator[Event]:
         """A kept answer as the events it was made of."""

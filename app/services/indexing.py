@@ -16,6 +16,7 @@ from app.protocols import ChunkText, DocumentStore, EmbeddingModel, VectorIndex,
 from app.services.audit import Audit
 from app.services.chunking import MAX_TOKENS, OVERLAP_TOKENS, chunk
 from app.services.echoes import Echoes
+from app.services.gathering import GatheredWrites
 from app.services.labels import Labeller, Reading, version_label
 from app.services.loaders import ParsedDocument, Sandbox
 from app.services.vector_store import Spaces
@@ -79,6 +80,7 @@ class Indexer:
     ) -> None:
         self._documents = documents
         self._index = index
+        self._writes = GatheredWrites(index)
         self._embedder = embedder
         self._labeller = labeller
         self._echoes = echoes
@@ -97,7 +99,6 @@ class Indexer:
 
     async def _index_content(self, job: Job) -> None:
         version = job.version
-        await self._report(version, stage="parsing")
         parsed = await self._parse(version)
         reading = await self._read(version, parsed)
         label = version_label(version, reading)
@@ -115,7 +116,8 @@ class Indexer:
             space=space,
         )
         texts = (parsed.text, *(chunk.text for chunk in chunks))
-        await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant)
+        again = job.attempts > 1
+        await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant, again=again)
         await self._embed(version, label=label, space=space, total=len(chunks))
         await self._documents.publish(job, space=space, label=label)
         digest = await asyncio.to_thread(self._audit.digest, parsed.text)
@@ -212,7 +214,7 @@ class Indexer:
     async def _put(self, batch: _Batch, version: DocumentVersion, *, space: str, total: int) -> bool:
         """Put a batch into the index; whether the version is still there, so that it is worth going on."""
         if batch.ids:
-            await self._index.upsert(space, ids=batch.ids, vectors=batch.vectors)
+            await self._writes.upsert(space, ids=batch.ids, vectors=batch.vectors)
         if batch.done in (0, total):  # the stage before this one, or after it, says so
             return True
         kept = await self._documents.report(version.id, stage="embedding", done=batch.done, total=total)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.models import Caller, Dispatch, Label, Passage, RetrievalScope
-from app.protocols import DocumentStore, EmbeddingModel, VectorIndex, Vectors, WordHit
+from app.protocols import DocumentStore, EmbeddingModel, Reranker, VectorIndex, Vectors, WordHit
 from app.services.excerpts import LONGEST_JOIN, Excerpt, assemble
 from app.services.fusion import Ranked, fuse
+from app.services.reranking import rerank
 from app.services.vector_store import fetch, nearest, space_name
 from app.utils.scripts import latin_share
 from app.utils.terms import coverage
@@ -64,11 +65,23 @@ RELEVANCE_FLOOR = RelevanceFloor(meaning=0.55, words=0.42, other_script=0.22)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A passage and its places in the rankings by meaning and by words, from 1; `None` where it is not among them."""
+    """A passage and its places in the rankings by meaning and by words, from 1; `None` where it is not among them.
+
+    `fused` is the score of both together, which a reranker does not change.
+    """
 
     passage: Passage
+    fused: float
     by_meaning: int | None
     by_words: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The passages that bear on a question; `searched` says whether anything was there to be found at all."""
+
+    passages: tuple[Passage, ...] = ()
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +114,14 @@ class Retrieval:
         embedder: EmbeddingModel,
         relevance_floor: RelevanceFloor,
         english_only: bool,
+        reranker: Reranker | None = None,
     ) -> None:
         self._documents = documents
         self._index = index
         self._embedder = embedder
         self._relevance_floor = relevance_floor
         self._english_only = english_only
+        self._reranker = reranker
 
     async def search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         """The best passages whatever their score, best first; repetitions are left out and neighbours joined.
@@ -117,17 +132,18 @@ class Retrieval:
         ranked = ranked[: LONGEST_JOIN * query.scope.limit + SPARE_HITS]
         scores = {each.chunk_id: each.score for each in ranked}
         passages = await self._documents.passages(scores, tenant=caller.tenant, clearance=caller.clearance)
+        passages = await rerank(passages, query=query.text, label=query.label, reranker=self._reranker)
         excerpts = await asyncio.to_thread(assemble, passages, limit=query.scope.limit)
         places = {each.chunk_id: each for each in ranked}
         return [await self._read(excerpt, place=places[excerpt.best.id]) for excerpt in excerpts]
 
-    async def ground(self, query: SearchQuery, *, caller: Caller) -> list[Passage]:
+    async def ground(self, query: SearchQuery, *, caller: Caller) -> Lookup:
         """The passages that bear on the query."""
         if not query.text.strip():
-            return []
+            return Lookup()
         floor = self._floor(query)
         found = await self.search(query, caller=caller)
-        return [each.passage for each in found if each.passage.score >= floor]
+        return Lookup(tuple(each.passage for each in found if each.fused >= floor), searched=bool(found))
 
     async def rank(self, query: SearchQuery, *, caller: Caller, depth: int) -> list[Ranked]:
         """Chunks by both rankings, best first, `depth` of each; some may be gone by the time they are read."""
@@ -162,12 +178,14 @@ class Retrieval:
     @property
     def calls_out(self) -> bool:
         """Whether looking something up sends text to a server."""
-        return self._embedder.model.provider != "builtin"
+        asked = (self._embedder, *((self._reranker,) if self._reranker is not None else ()))
+        return any(each.model.provider != "builtin" for each in asked)
 
     async def revision(self, scope: RetrievalScope, *, caller: Caller) -> str:
         """Changes whenever what a search of the scope can find changes."""
         number = await self._documents.revision(tenant=caller.tenant, collection=scope.collection)
-        return f"{self._embedder.fingerprint}:{number}"
+        reranker = self._reranker.model.id if self._reranker is not None else ""
+        return f"{self._embedder.fingerprint}:{reranker}:{number}"
 
     def _floor(self, query: SearchQuery) -> float:
         if not self._knows_script(query.text):
@@ -206,11 +224,12 @@ class Retrieval:
 
     async def _read(self, excerpt: Excerpt, *, place: Ranked) -> Found:
         passage = excerpt.best
-        if len(excerpt.ordinals) > 1:
+        if len(excerpt.members) > 1:
             text = await self._documents.excerpt(passage.version, first=excerpt.first, last=excerpt.last)
             id = f"{passage.version}:{excerpt.first}-{excerpt.last}"
-            passage = replace(passage, id=id, content=text or passage.content)
-        return Found(passage=passage, by_meaning=place.by_meaning, by_words=place.by_words)
+            if text:
+                passage = replace(passage, id=id, content=text, start=excerpt.start, pages=excerpt.pages)
+        return Found(passage=passage, fused=place.score, by_meaning=place.by_meaning, by_words=place.by_words)
 
     async def _spaces(self, scope: RetrievalScope, *, caller: Caller) -> list[str]:
         """The spaces that the caller may read and whose vectors the embedding model in force has made."""

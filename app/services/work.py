@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.models import Finished, Label, Route, Usage
-from app.services.answer import Draft, cite, cost_of
+from app.services.answer import Draft, cost_of
 from app.services.cache import CachedAnswer
 from app.services.catalog import CatalogView
 from app.services.conversation import Conversation
+from app.services.grounding import check, cite
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
 
@@ -17,7 +18,8 @@ from app.services.redaction import Outgoing, Redacted
 class Work:
     """A request that is ready to be sent: what may be sent, under which label, and the models that may get it.
 
-    `tokens` is an estimate of what is sent plus what is asked for.
+    `tokens` is an estimate of what is sent plus what is asked for. `searched` says that there were documents to look
+    in, whether or not any of them bore on the question.
     """
 
     conversation: Conversation
@@ -26,6 +28,7 @@ class Work:
     route: Route
     view: CatalogView
     tokens: int
+    searched: bool = False
 
     @property
     def label(self) -> Label:
@@ -49,6 +52,8 @@ class Explanation:
 def settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
     """The complete answer as it is kept."""
     usage = draft.usage or Usage(estimated=True)
+    text, passages = draft.choices[0].text, work.outgoing.prompt.passages
+    grounding = check(text, passages=passages, searched=work.searched)
     return CachedAnswer(
         label=work.label,
         model=model,
@@ -56,9 +61,8 @@ def settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswe
         finish_reasons=draft.finish_reasons,
         usage=usage,
         cost=cost_of(usage, model=work.view.find(model)),
-        citations=cite(
-            work.outgoing.prompt.passages, text=draft.choices[0].text, quotes_only=model == work.view.builtin.id
-        ),
+        citations=cite(passages, grounding=grounding, text=text, quotes_only=model == work.view.builtin.id),
+        grounding=grounding,
         route=route,
     )
 
@@ -71,5 +75,6 @@ def finish(answer: CachedAnswer, *, cached: bool) -> Finished:
         cached=cached,
         finish_reasons=answer.finish_reasons,
         citations=answer.citations,
+        grounding=answer.grounding,
         route=answer.route,
     )

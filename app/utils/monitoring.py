@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
+LAG_PROBE_SECONDS = 0.01
 
 # Values by those of their labels.
 Values = Iterable[tuple[Sequence[str], float]]
@@ -100,6 +104,25 @@ class Metrics:
     def _show(self, live: Collector) -> None:
         self._live.append(live)
         self.registry.register(live)
+
+    async def watch_event_loop(self) -> None:
+        """Measure for ever how much later than asked the event loop wakes up; costs a hundred wake-ups a second."""
+        lag = Histogram(
+            "sluice_event_loop_lag_seconds",
+            "How much later than asked the event loop woke up.",
+            registry=self.registry,
+            buckets=LAG_SECONDS,
+        )
+        longest = Gauge("sluice_event_loop_lag_max_seconds", "The longest such delay so far.", registry=self.registry)
+        most = 0.0
+        while True:
+            asked = time.perf_counter() + LAG_PROBE_SECONDS
+            await asyncio.sleep(LAG_PROBE_SECONDS)
+            late = max(0.0, time.perf_counter() - asked)
+            lag.observe(late)
+            if late > most:
+                most = late
+                longest.set(most)
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format: those of all processes that count together."""

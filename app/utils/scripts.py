@@ -12,6 +12,8 @@ IDEOGRAPHIC: Final = (
 # Thai, Lao, Burmese and Khmer: alphabets without blanks between words.
 UNSPACED: Final = "\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"
 ARABIC: Final = "\u0620-\u065f\u0670-\u06d3"
+# Without its full stops and digits.
+DEVANAGARI: Final = "\u0900-\u0963\u0970-\u097f"
 
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _LATIN: Final = re.compile(r"[A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff]")

@@ -93,8 +93,9 @@ async def measure_floor(services: Services, collections: Mapping[str, Collection
     for asked, collection in collections.items():
         texts = list(collection.queries.values())[:: max(1, len(collection.queries) // 300)]
         for name in collections:
-            grounded = [await services.retrieval.ground(search_query(text, name=name), caller=CALLER) for text in texts]
-            print(f"  queries of {asked} on {name}: {np.mean([bool(found) for found in grounded]):.3f} above the floor")
+            lookups = [await services.retrieval.ground(search_query(text, name=name), caller=CALLER) for text in texts]
+            above = np.mean([bool(lookup.passages) for lookup in lookups])
+            print(f"  queries of {asked} on {name}: {above:.3f} above the floor")
 
 
 async def main() -> None:

@@ -14,7 +14,7 @@ from tests.support.streams import sse
 
 REPLY_FIELDS = {
     "id", "message", "model_used", "tokens_used", "cost", "cached", "sensitivity", "complexity", "session_id",
-    "timestamp", "finish_reason", "usage", "citations", "route",
+    "timestamp", "finish_reason", "usage", "citations", "grounding", "route",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ async def test_a_stream_names_its_model_then_sends_pieces_the_accounts_and_done(
     assert len(pieces) > 1
     accounts = json.loads(done)
     assert accounts["done"] is True
-    assert {"usage", "cost", "cached", "citations", "finish_reason"} <= set(accounts)
+    assert {"usage", "cost", "cached", "citations", "grounding", "finish_reason"} <= set(accounts)
     assert end == "[DONE]"
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.services.prompting import GROUNDING
+from app.services.prompting import END, GROUNDING
 from tests.no_leak.stage import Stage, lock_database
 from tests.support.answer import Answer, Behaviour
 from tests.support.behaviours import (
@@ -29,7 +29,7 @@ from tests.support.upstream import ScriptedUpstream
 # Words of fewer letters are the suite's own; those of the gateway's own instructions are in every request.
 SHORTEST_TELLING = 8
 MOST_TELLING = 60
-OWN_WORDS = frozenset(GROUNDING.split())
+OWN_WORDS = frozenset(f"{GROUNDING} {END}".split())
 
 Trouble = Callable[[Stage], AbstractAsyncContextManager[None]]
 Fault = Callable[[Answer], Behaviour]

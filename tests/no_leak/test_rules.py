@@ -16,7 +16,21 @@ import pytest
 
 from app.egress import Egress, LocalNetworks, PeerNotLocalError, Request
 from app.errors import NotClearedError
-from app.models import Caller, ChatRequest, Complexity, Dispatch, Label, Locality, Message, Model, Route, Turn, Usage
+from app.models import (
+    Caller,
+    ChatRequest,
+    Complexity,
+    Dispatch,
+    Grounding,
+    GroundingOutcome,
+    Label,
+    Locality,
+    Message,
+    Model,
+    Route,
+    Turn,
+    Usage,
+)
 from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
 from app.stores.memory_cache import MemoryCache
 from app.stores.sql.engine import Database
@@ -206,7 +220,15 @@ def cache(store: MemoryCache, *, secret: bytes = b"s" * 32) -> AnswerCache:
 def answer(label: Label) -> CachedAnswer:
     route = Route(label=label, complexity=Complexity.SIMPLE, complexity_score=0.0, raised_by=(), rule="", candidates=())
     return CachedAnswer(
-        label=label, model="m", deltas=(), finish_reasons=("stop",), usage=Usage(), cost=None, citations=(), route=route
+        label=label,
+        model="m",
+        deltas=(),
+        finish_reasons=("stop",),
+        usage=Usage(),
+        cost=None,
+        citations=(),
+        grounding=Grounding(outcome=GroundingOutcome.NO_DOCUMENTS),
+        route=route,
     )
 
 

@@ -17,6 +17,8 @@ from app.models import (
     Delta,
     Event,
     Finished,
+    Grounding,
+    GroundingOutcome,
     Label,
     Limits,
     Message,
@@ -70,6 +72,7 @@ class Asked:
             cached=False,
             finish_reasons=(self._reason,),  # type: ignore[arg-type]  # one of the reasons
             citations=(),
+            grounding=Grounding(outcome=GroundingOutcome.NO_DOCUMENTS),
             route=ROUTE,
         )
 

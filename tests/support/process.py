@@ -58,6 +58,11 @@ class ServiceProcess:
     def pid(self) -> int:
         return self._running.pid
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment that it runs in, for other commands over the same data."""
+        return self._environment()
+
     async def start(self) -> None:
         """Return once `GET /ready` answers 200."""
         await self.launch()

@@ -49,3 +49,35 @@ def test_the_share_of_latin_letters_tells_scripts_apart() -> None:
     assert latin_share("\u5317\u4eac API") == pytest.approx(0.6)
     assert latin_share("\u0433\u0434\u0435") == 0.0
     assert latin_share("42?") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1,234,567", "1234567"),
+        ("\u0661\u0669\u0668\u0664", "1984"),  # Arabic digits
+        ("\u0967\u096f\u096e\u096a", "1984"),  # Devanagari digits
+        ("\u0e51\u0e59\u0e58\u0e54", "1984"),  # Thai digits
+        ("كِتَابٌ", "كتاب"),  # with and without vowel signs
+        ("الكـــتاب", "كتاب"),  # stretched, with the article
+        ("أحمد", "احمد"),  # alef with and without hamza
+        ("مكتبة", "مكتبه"),  # teh marbuta and heh
+        ("کتاب", "كتاب"),  # the Persian kaf
+        ("ज़मीन", "जमीन"),  # with and without nukta
+        ("\u095b\u092e\u0940\u0928", "जमीन"),  # the same letter in one piece
+        ("लड़कियों", "लड़की"),  # plural and singular
+        ("किताबें", "किताब"),
+        ("माँ", "मां"),  # chandrabindu and anusvara
+    ],
+)
+def test_ways_to_write_a_word_or_number_are_one_term(one: str, other: str) -> None:
+    assert query_terms(one) == query_terms(other)
+    assert index_text(one) == index_text(other)
+
+
+def test_a_comma_between_numbers_is_none_of_thousands() -> None:
+    assert query_terms("1,2,3 and 12,3456") == ["1", "2", "3", "12", "3456"]
+
+
+def test_thai_is_found_inside_unspaced_text() -> None:
+    assert coverage("โรงพยาบาล", "เขาเดินไปโรงพยาบาลเมื่อวานนี้") == 1.0

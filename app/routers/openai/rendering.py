@@ -10,7 +10,7 @@ import orjson
 
 from app.errors import SluiceError
 from app.models import Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
-from app.routers.native import citation_replies, route_reply
+from app.routers.native import citation_replies, grounding_reply, route_reply
 from app.routers.replies import Answer, error_body
 
 DONE = b"data: [DONE]\n\n"
@@ -198,6 +198,7 @@ def _sluice(started: Started, finished: Finished) -> dict[str, Any]:
         "cost": finished.cost,
         "usage_estimated": finished.usage.estimated,
         "citations": citation_replies(finished.citations),
+        "grounding": grounding_reply(finished.grounding),
         "route": route_reply(finished.route),
     }
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app.models import FinishReason
 from app.routers.native import CitationReply
-from app.routers.schemas import EVENT, RouteReply
+from app.routers.schemas import EVENT, GroundingReply, RouteReply
 
 
 class TokenUsage(BaseModel):
@@ -74,6 +74,7 @@ class Explanation(BaseModel):
     cost: float | None
     usage_estimated: bool
     citations: list[CitationReply]
+    grounding: GroundingReply
     route: RouteReply
 
 

@@ -17,6 +17,7 @@ from app.services.loaders.packages import Package
 from app.services.loaders.xml import Element, descendants
 
 _CONTAINER: Final = "META-INF/container.xml"
+_PAGES: Final = frozenset({"application/xhtml+xml", "text/html"})
 _ENCRYPTION: Final = "META-INF/encryption.xml"
 
 
@@ -56,9 +57,12 @@ def _book(package: Package) -> tuple[str, Element]:
 
 
 def _chapters(book: Element, *, folder: str) -> Iterator[str]:
-    hrefs = {item.get("id", ""): item.get("href", "") for item in descendants(book, "item")}
-    for reference in descendants(book, "itemref"):
-        href = hrefs.get(reference.get("idref", ""), "")
+    """In the order of the spine; of a book without one, the pages in the order of the manifest."""
+    items = {item.get("id", ""): item for item in descendants(book, "item")}
+    spine = [reference.get("idref", "") for reference in descendants(book, "itemref")]
+    pages = (id for id, item in items.items() if item.get("media-type", "") in _PAGES)
+    for id in spine or pages:
+        href = items[id].get("href", "") if id in items else ""
         yield posixpath.normpath(posixpath.join(folder, urllib.parse.unquote(href)))
 
 

@@ -19,7 +19,9 @@ from app.services.loaders.mail import load_mail
 from app.services.loaders.markdown import load_markdown
 from app.services.loaders.opendocument import load_opendocument
 from app.services.loaders.pdf import load_pdf
+from app.services.loaders.picture import Recognise, load_picture
 from app.services.loaders.plain import load_plain
+from app.services.loaders.recognition import Recogniser
 from app.services.loaders.rtf import load_rtf
 from app.services.loaders.slides import load_pptx
 from app.services.loaders.sniffing import sniff
@@ -32,7 +34,6 @@ _LOADERS: Final[Mapping[str, Callable[[bytes], ParsedDocument]]] = {
     media.HTML: load_html,
     media.CSV: load_csv,
     media.JSON: load_json,
-    media.PDF: load_pdf,
     media.RTF: load_rtf,
     media.EPUB: load_epub,
     media.DOCX: load_docx,
@@ -48,7 +49,7 @@ _MAX_DEPTH: Final = 3
 _MAX_TITLE: Final = 500
 
 
-def load(data: bytes, *, media_type: str, filename: str | None) -> ParsedDocument:
+def load(data: bytes, *, media_type: str, filename: str | None, recogniser: Recogniser | None = None) -> ParsedDocument:
     """Read a document of the type that `sniff` found.
 
     What is broken in unforeseen ways makes its parser raise anything; use `Sandbox`, which tells that from the rest.
@@ -57,25 +58,32 @@ def load(data: bytes, *, media_type: str, filename: str | None) -> ParsedDocumen
         LoadError: there is no text, or more of it than one document may hold.
     """
     del filename
-    return _load(data, media_type=media_type, depth=0)
+    recognise = None if recogniser is None else recogniser.start()
+    return _load(data, media_type=media_type, depth=0, recognise=recognise)
 
 
-def _load(data: bytes, *, media_type: str, depth: int) -> ParsedDocument:
+def _load(data: bytes, *, media_type: str, depth: int, recognise: Recognise | None) -> ParsedDocument:
     if not data:
         raise LoadError("empty")
     if media_type == media.ENCRYPTED_OFFICE:
         raise LoadError("encrypted")
+    if media_type == media.PDF:
+        return _bounded(load_pdf(data, recognise=recognise))
+    if media_type in media.PICTURES:
+        return _bounded(load_picture(data, media_type=media_type, recognise=recognise))
     if media_type in _LOADERS:
         return _bounded(_LOADERS[media_type](data))
     if media_type not in _CONTAINERS:
         raise LoadError("unsupported")
     if depth == _MAX_DEPTH:
         raise LoadError("too_large")
-    return _bounded(_CONTAINERS[media_type](data, load_member=functools.partial(_load_member, depth=depth + 1)))
+    load_member = functools.partial(_load_member, depth=depth + 1, recognise=recognise)
+    return _bounded(_CONTAINERS[media_type](data, load_member=load_member))
 
 
-def _load_member(data: bytes, *, filename: str | None, depth: int) -> ParsedDocument:
-    return _load(data, media_type=sniff(data, filename=filename, declared=None), depth=depth)
+def _load_member(data: bytes, *, filename: str | None, depth: int, recognise: Recognise | None) -> ParsedDocument:
+    media_type = sniff(data, filename=filename, declared=None)
+    return _load(data, media_type=media_type, depth=depth, recognise=recognise)
 
 
 def _bounded(document: ParsedDocument) -> ParsedDocument:

@@ -20,5 +20,9 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 ODT: Final = "application/vnd.oasis.opendocument.text"
 ODP: Final = "application/vnd.oasis.opendocument.presentation"
 ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
+PNG: Final = "image/png"
+JPEG: Final = "image/jpeg"
+TIFF: Final = "image/tiff"
+PICTURES: Final = frozenset({PNG, JPEG, TIFF})
 # What Office writes when a password is set: not a package but an older container around an encrypted one.
 ENCRYPTED_OFFICE: Final = "application/x-ole-storage"

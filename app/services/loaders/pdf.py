@@ -17,6 +17,7 @@ from app.services.loaders.document import MAX_CHARACTERS, LoadError, LoadErrorCo
 from app.services.loaders.encodings import clean
 from app.services.loaders.media import PDF
 from app.services.loaders.outline import MAX_HEADING
+from app.services.loaders.picture import Recognise
 from app.services.loaders.wrapping import join_wrapped_lines
 
 _FAILURES: Final[dict[int, LoadErrorCode]] = {
@@ -32,12 +33,17 @@ _END_MARK: Final = b"%%EOF"
 _END_WITHIN: Final = 1024
 # What programs write when nobody has given a title.
 _NO_TITLES: Final = frozenset({"", "untitled", "anonymous", "unspecified", "unknown"})
+# Dots an inch at which pages are drawn for recognition, and the most dots along a side.
+_RESOLUTION: Final = 200
+_MOST_PIXELS: Final = 4_000
 _MAX_BOOKMARKS: Final = 20_000
 _MISSING: Final = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08]")
 
 
-def load_pdf(data: bytes) -> ParsedDocument:
+def load_pdf(data: bytes, *, recognise: Recognise | None = None) -> ParsedDocument:
     """Sections by page and, inside a page, by bookmark; a warning for each page that has no text.
+
+    `recognise` reads pages that have something drawn on them and no text; a warning says which.
 
     Raises:
         LoadError: `encrypted`, `corrupt`; without any text `no_text_needs_ocr` when something is drawn on a page,
@@ -46,7 +52,11 @@ def load_pdf(data: bytes) -> ParsedDocument:
     document = _open(data)
     pages: list[str] = []
     characters, drawn = 0, False
-    for text, has_drawing in _pages(document):
+    recognised: list[int] = []
+    for number, (text, has_drawing) in enumerate(_pages(document), start=1):
+        if not text and has_drawing and recognise is not None:
+            text = clean(recognise(_draw(document, number - 1)))  # noqa: PLW2901  (the text of this page after all)
+            recognised += [number] * bool(text)
         pages.append(text)
         characters, drawn = characters + len(text), drawn or has_drawing
         if characters > MAX_CHARACTERS:
@@ -57,7 +67,7 @@ def load_pdf(data: bytes) -> ParsedDocument:
         title=_title(document),
         media_type=PDF,
         sections=tuple(_sections(pages, bookmarks=_bookmarks_by_page(document))),
-        warnings=tuple(_warnings(data, pages=pages)),
+        warnings=(*_warnings(data, pages=pages), *(f"recognised_page:{number}" for number in recognised)),
     )
 
 
@@ -102,6 +112,18 @@ def _pages(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, bool]]:
         text_page.close()
         page.close()
         yield text, has_objects
+
+
+def _draw(document: pypdfium2.PdfDocument, index: int) -> bytes:
+    """The page in grey, as a PGM picture (netpbm's `P5`); nothing if it cannot be drawn."""
+    try:
+        page = document[index]
+        scale = min(_RESOLUTION / 72, _MOST_PIXELS / max(page.get_size()))
+        bitmap = page.render(scale=scale, grayscale=True)
+    except pypdfium2.PdfiumError:
+        return b""
+    pixels: bytes = bitmap.to_numpy().tobytes()
+    return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + pixels
 
 
 def _readable(text: str) -> str:

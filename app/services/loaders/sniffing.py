@@ -18,6 +18,12 @@ _PDF_END: Final = b"startxref"
 _PDF_END_WITHIN: Final = 2048
 _BLANKS: Final = b"\xef\xbb\xbf \t\r\n\x00"
 _OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PICTURES: Final = {
+    b"\x89PNG\r\n\x1a\n": media.PNG,
+    b"\xff\xd8\xff": media.JPEG,
+    b"II*\x00": media.TIFF,
+    b"MM\x00*": media.TIFF,
+}
 _ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
 
 # What a package holds: folders of Office formats, otherwise members that say what they are.
@@ -70,6 +76,9 @@ def sniff(data: bytes, *, filename: str | None, declared: str | None) -> str:
         return media.RTF
     if _is_pdf(data):
         return media.PDF
+    picture = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+    if picture is not None:
+        return picture
     return _kind_of_text(_text_sample(data), hint=_hint(filename, declared=declared))
 
 

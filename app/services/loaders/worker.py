@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, Final
 from app.services.loaders.document import LoadError, LoadErrorCode, ParsedDocument
 from app.services.loaders.frames import PIECE, read_frame, write_frame
 from app.services.loaders.loading import load
+from app.services.loaders.recognition import Recogniser
 
 Load = Callable[..., ParsedDocument]
 
@@ -31,13 +33,14 @@ def main(load: Load = load) -> None:
         signal.signal(number, signal.SIG_IGN)
     parent, memory, seconds = (int(argument) for argument in sys.argv[1:4])
     _die_with(parent)
-    _confine(memory=memory)
+    recogniser = Recogniser.find()
+    _confine(memory=memory, program=None if recogniser is None else recogniser.program)
     # Whatever a parser prints goes to standard error: standard output is for frames alone.
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     write_frame(sink, b"")
     sink.flush()
-    serve(sys.stdin.buffer, sink, load=load, seconds=seconds)
+    serve(sys.stdin.buffer, sink, load=_with(load, recogniser), seconds=seconds)
 
 
 def serve(source: BinaryIO, sink: BinaryIO, *, load: Load, seconds: int) -> None:
@@ -99,18 +102,23 @@ def _die_with(parent: int) -> None:
         sys.exit("the parent process has ended")
 
 
-def _confine(*, memory: int) -> None:
+def _with(load: Load, recogniser: Recogniser | None) -> Load:
+    return load if recogniser is None else functools.partial(load, recogniser=recogniser)
+
+
+def _confine(*, memory: int, program: str | None) -> None:
+    """Take away what no parser needs; `program` alone may still be run, under the same limits."""
     _lower_limit(resource.RLIMIT_AS, memory)
     _lower_limit(resource.RLIMIT_FSIZE, 0)
     _lower_limit(resource.RLIMIT_CORE, 0)
     os.nice(_NICENESS)
-    sys.addaudithook(_forbid)
 
+    def forbid(event: str, arguments: tuple[object, ...]) -> None:
+        allowed = event == "subprocess.Popen" and program is not None and arguments[0] == program
+        if event.startswith(_FORBIDDEN_EVENTS) and not allowed:
+            raise PermissionError("a document may not do this")
 
-def _forbid(event: str, arguments: tuple[object, ...]) -> None:
-    del arguments
-    if event.startswith(_FORBIDDEN_EVENTS):
-        raise PermissionError("a document may not do this")
+    sys.addaudithook(forbid)
 
 
 def _lower_limit(kind: int, limit: int) -> None:

@@ -24,9 +24,25 @@ def parse_xml(data: bytes) -> Element:
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
     )
     try:
-        return etree.fromstring(data, parser)
+        root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise LoadError("corrupt") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        _remove_entities(root)
+    return root
+
+
+def _remove_entities(root: Element) -> None:
+    """Close the gaps that references to entities leave, so that the text behind them is not lost."""
+    for entity in list(root.iter(etree.Entity)):
+        parent, previous, tail = entity.getparent(), entity.getprevious(), entity.tail or ""
+        if parent is None:
+            continue
+        if previous is None:
+            parent.text = (parent.text or "") + tail
+        else:
+            previous.tail = (previous.tail or "") + tail
+        parent.remove(entity)
 
 
 def local_name(element: Element) -> str:

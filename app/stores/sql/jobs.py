@@ -29,6 +29,8 @@ from app.stores.sql.tables import (
     versions,
 )
 
+FIRST_STAGE = "parsing"
+
 _earlier = versions.alias("earlier")
 _other = jobs.alias("other")
 
@@ -86,6 +88,7 @@ async def _begin_indexing(connection: AsyncConnection, version: str, *, now: dat
         update(versions)
         .where(versions.c.id == version, not_(versions.c.live))
         .values(status=DocumentStatus.INDEXING.value, label=label, updated_at=now)
+        .values(stage=FIRST_STAGE, done=0, total=0)
     )
 
 

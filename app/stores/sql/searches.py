@@ -142,6 +142,8 @@ def _select_passages(wanted: ColumnElement[bool], *, tenant: str, clearance: Lab
             chunks.c.version,
             chunks.c.ordinal,
             chunks.c.text,
+            chunks.c.start,
+            chunks.c.page,
             versions.c.title,
             versions.c.filename,
             versions.c.label,
@@ -166,4 +168,6 @@ def _read_passage(row: Row[Any], *, id: str, score: float) -> Passage:
         score=score,
         label=row.label,
         metadata=row.metadata,
+        start=row.start,
+        pages=((row.start, row.page),),
     )

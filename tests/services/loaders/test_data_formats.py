@@ -102,7 +102,7 @@ def test_a_mail_has_headers_a_body_and_attachments() -> None:
         ),
         Section(text="# Notes\n\nBuy milk.", heading=("notes.md", "Notes")),
     )
-    assert document.warnings == ("member:2:unsupported",)
+    assert document.warnings == ("member:2:no_text_needs_ocr",)
 
 
 def test_a_mail_in_a_mail_is_read() -> None:
@@ -152,7 +152,8 @@ def test_an_archive_is_the_documents_in_it() -> None:
 @pytest.mark.parametrize(
     ("members", "code"),
     [
-        ({"a.png": b"\x89PNG\r\n\x1a\n\x00\x00"}, "unsupported"),
+        ({"a.gif": b"GIF89a\x00\x00"}, "unsupported"),
+        ({"a.png": b"\x89PNG\r\n\x1a\n\x00\x00"}, "no_text_needs_ocr"),
         ({"a.pdf": pdf(DRAWING), "b.png": b"\x89PNG\r\n\x1a\n\x00\x00"}, "no_text_needs_ocr"),
         ({"a.txt": b" "}, "empty"),
         ({}, "empty"),

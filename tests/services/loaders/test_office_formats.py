@@ -222,3 +222,28 @@ def test_entities_that_multiply_are_refused() -> None:
     """A few lines that would expand to gigabytes are damage."""
     bomb = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
     assert load_code(declaring(f'<!ENTITY e0 "ha">{bomb}', text="&e11;")) == "corrupt"
+
+
+def test_an_external_entity_is_not_read_and_the_text_behind_it_is_kept() -> None:
+    document = (
+        '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+        '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>'
+        "<w:p><w:r><w:t>before &x; behind</w:t></w:r></w:p></w:body></w:document>"
+    )
+    data = package({**office_parts("word/document.xml"), "word/document.xml": document})
+    assert read(data).text == "before  behind"
+
+
+def test_a_book_without_a_spine_is_read_in_the_order_of_its_manifest() -> None:
+    page = "<html><body><p>{}</p></body></html>"
+    item = '<item id="{0}" href="{0}.xhtml" media-type="application/xhtml+xml"/>'
+    data = package(
+        {
+            "mimetype": "application/epub+zip",
+            "META-INF/container.xml": '<container><rootfile full-path="book.opf"/></container>',
+            "book.opf": f"<package><manifest>{item.format('b')}{item.format('a')}</manifest></package>",
+            "a.xhtml": page.format("Second."),
+            "b.xhtml": page.format("First."),
+        }
+    )
+    assert read(data).text == "First.\n\nSecond."

@@ -59,7 +59,7 @@ async def test_the_real_worker_reads_documents() -> None:
     try:
         document = await sandbox.load(pdf(text_page("Hello.")), media_type="application/pdf", filename=None)
         with pytest.raises(LoadError) as raised:
-            await sandbox.load(b"x", media_type="image/png", filename=None)
+            await sandbox.load(b"x", media_type="image/gif", filename=None)
     finally:
         await sandbox.close()
     assert document == ParsedDocument(

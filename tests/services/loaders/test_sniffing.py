@@ -65,13 +65,13 @@ def test_a_stated_type_decides_between_kinds_of_text_when_the_name_does_not() ->
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
         RANDOM,
         b"\x7fELF\x02\x01\x01" + bytes(100),
-        b"\x89PNG\r\n\x1a\n" + RANDOM,
+        b"GIF89a" + RANDOM,
         b"text\x00with\x00zeros",
         bytes(50),
     ],
 )
 def test_what_is_not_text_is_unsupported(data: bytes) -> None:
-    """Programs, pictures and noise are refused, also under the name of a text file."""
+    """Programs, films and noise are refused, also under the name of a text file."""
     with pytest.raises(LoadError) as raised:
         sniff(data, filename="notes.txt", declared="text/plain")
     assert raised.value.code == "unsupported"
@@ -82,3 +82,11 @@ def test_no_bytes_are_empty() -> None:
     with pytest.raises(LoadError) as raised:
         sniff(b"", filename="notes.txt", declared=None)
     assert raised.value.code == "empty"
+
+
+@pytest.mark.parametrize(
+    ("magic", "kind"),
+    [(b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"II*\x00", "image/tiff")],
+)
+def test_pictures_that_recognition_reads_are_known_by_their_first_bytes(magic: bytes, kind: str) -> None:
+    assert sniff(magic + RANDOM, filename="notes.txt", declared="text/plain") == kind

@@ -61,7 +61,7 @@ def test_a_document_has_at_most_fifty_million_characters() -> None:
 def test_an_unknown_media_type_is_unsupported() -> None:
     """There is no fallback that would read anything as text."""
     with pytest.raises(LoadError) as raised:
-        load(b"text", media_type="image/png", filename=None)
+        load(b"text", media_type="image/gif", filename=None)
     assert raised.value.code == "unsupported"
 
 

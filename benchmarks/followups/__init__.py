@@ -1,0 +1,1 @@
+"""How well questions that lean on earlier ones find their passages."""
