@@ -33,13 +33,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """What the services stand on: the way out, the stores, the embedding model, the parsing processes."""
+    """What the services stand on: the way out, the stores, the embedding model, the parsing processes.
+
+    `coordination` is the cache by connections of its own: the few questions that decide for many requests do not
+    queue behind theirs.
+    """
 
     egress: Egress
     database: Database
     index: VectorIndex
     embedder: EmbeddingModel
     cache: CacheStore
+    coordination: CacheStore
     sandbox: Sandbox
     secret: bytes
 
@@ -56,9 +61,9 @@ async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
     index, embedder = await asyncio.gather(_open_index(settings, chroma=chroma), open_embedder(settings, egress=egress))
-    cache = _open_cache(settings)
+    cache, coordination = _open_caches(settings)
     sandbox = Sandbox()
-    for engine in (index, embedder, cache, sandbox):
+    for engine in (index, embedder, cache, coordination, sandbox):
         stack.push_async_callback(engine.close)
     return Engines(
         egress=egress,
@@ -66,6 +71,7 @@ async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
         index=index,
         embedder=embedder,
         cache=cache,
+        coordination=coordination,
         sandbox=sandbox,
         secret=secret,
     )
@@ -138,13 +144,14 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-def _open_cache(settings: Settings) -> CacheStore:
+def _open_caches(settings: Settings) -> tuple[CacheStore, CacheStore]:
     memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
     if settings.redis_url is None:
-        return memory
+        return memory, memory
     from app.stores.redis_cache import RedisCache
 
-    return RedisCache(url=settings.redis_url.get_secret_value(), fallback=memory, monotonic=time.monotonic)
+    url = settings.redis_url.get_secret_value()
+    return RedisCache(url, fallback=memory), RedisCache(url, fallback=memory)
 
 
 def now() -> datetime:

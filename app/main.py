@@ -20,7 +20,7 @@ from app.config import Settings
 from app.edge import Edge
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
-from app.routers import chat, documents, keys, operations, pages, search
+from app.routers import cache, chat, documents, keys, operations, pages, search
 from app.routers.description import DescribedAPI
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         redoc_url=None,
     )
     _set_limits(app, per_minute=settings.rate_limit_per_minute)
-    for module in (chat, documents, search, openai, sockets, keys, operations, pages):
+    for module in (chat, cache, documents, search, openai, sockets, keys, operations, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     _handle_errors(app)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
+from app.cache_wiring import Caching, build_caching
 from app.config import Settings
 from app.engine_wiring import Engines, new_id, now, open_engines
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
@@ -16,7 +17,6 @@ from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
 from app.services.admission import Admission
 from app.services.auth import Authenticator
-from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.complexity import ComplexityClassifier
 from app.services.doctor import Doctor
@@ -67,6 +67,7 @@ class Services:
     doctor: Doctor
     replays: Replays
     cache: CacheStore
+    caching: Caching
     index: VectorIndex
     embedder: EmbeddingModel
 
@@ -128,6 +129,7 @@ def _build(
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
     )
+    caching = build_caching(settings, engines=engines, metrics=metrics)
     return Services(
         settings=settings,
         version=VERSION,
@@ -142,6 +144,7 @@ def _build(
             enforcement=enforcement,
             access=access,
             retrieval=retrieval,
+            caching=caching,
             metrics=metrics,
         ),
         ingestion=Ingestion(
@@ -161,6 +164,7 @@ def _build(
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
         replays=Replays(store=engines.cache, secret=engines.secret),
         cache=engines.cache,
+        caching=caching,
         index=engines.index,
         embedder=engines.embedder,
     )
@@ -186,6 +190,7 @@ def _build_gateway(
     enforcement: Enforcement,
     access: Access,
     retrieval: Retrieval,
+    caching: Caching,
     metrics: Metrics,
 ) -> Gateway:
     return Gateway(
@@ -193,7 +198,7 @@ def _build_gateway(
         sessions=Sessions(store=SqlSessionStore(engines.database, clock=now), clock=now),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),
-        cache=_build_cache(settings, engines=engines),
+        cache=caching.reuse,
         retrieval=retrieval,
         catalog=models.catalog,
         completion=models.completion,
@@ -204,15 +209,6 @@ def _build_gateway(
         policy=GatewayPolicy(on_denied=settings.on_denied, fingerprint=enforcement_fingerprint(settings)),
         clock=now,
         make_id=new_id,
-    )
-
-
-def _build_cache(settings: Settings, *, engines: Engines) -> AnswerCache:
-    return AnswerCache(
-        store=engines.cache,
-        secret=engines.secret,
-        ttl=settings.cache_ttl,
-        max_temperature=settings.cache_max_temperature,
     )
 
 

@@ -104,11 +104,12 @@ class DocumentsBody(Strict):
 
 
 class CacheBody(Strict):
-    """What the cache may do with this request; `ttl` is in seconds."""
+    """What the cache may do with this request; `ttl` is in seconds, `semantic` allows for other wordings."""
 
     read: bool = True
     write: bool = True
     ttl: Annotated[int, Field(ge=0, le=30 * 24 * 3600)] | None = None
+    semantic: bool = False
 
 
 class ChatBody(Strict):
@@ -148,7 +149,7 @@ class ChatBody(Strict):
             session_id=self.session_id,
             user_id=self.user_id,
             documents=scope_of(self.documents),
-            cache=cache_use(self.cache),
+            cache=cache_use(self.cache, asked="cache" in self.model_fields_set),
         )
 
     def _messages(self) -> tuple[Message, ...]:
@@ -163,10 +164,11 @@ def scope_of(documents: bool | DocumentsBody) -> RetrievalScope | None:
     return documents.to_scope()
 
 
-def cache_use(cache: bool | CacheBody) -> CacheUse:
+def cache_use(cache: bool | CacheBody, *, asked: bool) -> CacheUse:
+    """`asked` says that the caller named the cache, rather than left it to its default."""
     if isinstance(cache, bool):
-        return CacheUse(read=cache, write=cache)
-    return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl)
+        return CacheUse(read=cache, write=cache, asked=asked)
+    return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl, semantic=cache.semantic, asked=asked)
 
 
 class UsageReply(BaseModel):

@@ -6,7 +6,7 @@ Every surface renders the events of `Gateway.answer`; there is no other way to a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -30,11 +30,13 @@ from app.models import (
 from app.protocols import Clock
 from app.services.admission import Admission
 from app.services.answer import Draft
-from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
+from app.services.cache import Partition, Slot, read_set
+from app.services.cache_entries import CachedAnswer
 from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
 from app.services.echoes import Echoes
+from app.services.flights import ANSWERS, Seat
 from app.services.labels import Labeller, Reading
 from app.services.llm_router import RequestFacts, plan
 from app.services.policy import Policy, PolicyFile
@@ -43,6 +45,7 @@ from app.services.recorder import Progress, Recorder
 from app.services.redaction import Outgoing, Redacted, Redactor
 from app.services.restoration import restore
 from app.services.retrieval import Retrieval, SearchQuery
+from app.services.reuse import Reuse
 from app.services.sessions import Conversation, Sessions
 from app.services.work import Explanation, Work, finish, settle
 
@@ -68,7 +71,7 @@ class Gateway:
         sessions: Sessions,
         labeller: Labeller,
         complexity: ComplexityClassifier,
-        cache: AnswerCache,
+        cache: Reuse,
         retrieval: Retrieval,
         catalog: Catalog,
         completion: Completion,
@@ -115,6 +118,14 @@ class Gateway:
         work = self._route(conversation, request, outgoing=outgoing, policy=policy, view=view, caller=caller)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
+    async def disown(self, request: ChatRequest, *, caller: Caller) -> None:
+        """Forget the answers that the cache has for this request, because the one it gave was wrong."""
+        policy, view = self._policies.current, self._catalog.view
+        conversation = await self._sessions.load(request, caller=caller)
+        reading = await self._read(conversation, request, caller=caller)
+        slot = await self._slot(conversation, request, label=reading.label, policy=policy, view=view, caller=caller)
+        await self._cache.disown(slot)
+
     async def _events(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event | Progress, None]:
         policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
@@ -125,7 +136,7 @@ class Gateway:
         if kept is not None:
             await self._sessions.raise_mark(conversation, label=max(kept.label, reading.label))
             await self._keep_turns(conversation, kept)
-            for replayed in self._replay(kept, conversation):
+            async for replayed in self._replay(kept, conversation, slot=slot):
                 yield replayed
             return
         passages = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
@@ -167,9 +178,9 @@ class Gateway:
         partition = Partition(
             tenant=caller.tenant,
             label=label,
-            clearance=caller.clearance,
+            reads=read_set(caller, scope),
             policy=f"{policy.fingerprint}:{self._policy.fingerprint}",
-            catalog=f"{view.fingerprint}:{','.join(sorted(caller.models)) if caller.models is not None else '*'}",
+            catalog=view.fingerprint,
             documents=documents,
         )
         return Slot(request=replace(request, messages=conversation.messages), partition=partition)
@@ -229,34 +240,39 @@ class Gateway:
         return Work(conversation=conversation, outgoing=outgoing, plan=chosen, route=route, view=view)
 
     async def _complete(self, work: Work, *, slot: Slot) -> AsyncGenerator[Event | Progress, None]:
-        """Stream the first model of the plan that answers; keep the answer before its last event is yielded."""
-        draft = Draft()
-        route = work.route
-        model = ""
-        try:
-            async with aclosing(self._ask(work)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Attempt):
-                        route = replace(route, attempts=(*route.attempts, piece))
-                        yield Progress(reading=work.outgoing.reading, messages=work.conversation.messages, route=route)
-                        if piece.outcome == "ok":
-                            model = piece.model
-                            yield self._start(model, route=route, conversation=work.conversation)
-                        continue
-                    draft.add(piece)
-                    if isinstance(piece, Delta):
-                        yield piece
-        except BaseException:
-            # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
-            if draft.deltas:
-                await asyncio.shield(self._keep_cut(work, draft, model=model))
-            raise
-        answer = settle(draft, work, model=model, route=route)
-        await self._remember(work, draft, model=model)
-        await self._keep_turns(work.conversation, answer)
-        if work.version_for(model) is None:
-            await self._cache.keep(slot, answer)
-        yield finish(answer, cached=False)
+        """Stream the first model of the plan that answers, or the call that another request has under way for it."""
+        draft, route, model = Draft(), work.route, ""
+        async with self._cache.seat(slot, work.outgoing) as seat:
+            try:
+                async with aclosing(seat.ride(lambda: self._ask(work))) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Attempt):
+                            route = seat.note(route, piece)
+                            yield Progress(
+                                reading=work.outgoing.reading, messages=work.conversation.messages, route=route
+                            )
+                            if piece.outcome in ANSWERS:
+                                model = piece.model
+                                yield self._start(model, route=route, conversation=work.conversation)
+                            continue
+                        draft.add(piece)
+                        if isinstance(piece, Delta):
+                            yield piece
+            except BaseException:
+                # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
+                if draft.deltas:
+                    await asyncio.shield(self._keep_cut(work, draft, model=model))
+                raise
+            answer = settle(draft, work, model=model, route=route)
+            await seat.once(lambda: self._keep(work, draft, answer=answer, slot=slot, seat=seat))
+            await self._keep_turns(work.conversation, answer)
+            yield finish(answer, cached=self._cache.is_free(slot, seat))
+
+    async def _keep(self, work: Work, draft: Draft, *, answer: CachedAnswer, slot: Slot, seat: Seat) -> None:
+        """Keep the answer before its last event is yielded."""
+        await self._remember(work, draft, model=answer.model)
+        if work.version_for(answer.model) is None:
+            await self._cache.keep(slot, answer, seat=seat)
 
     async def _ask(self, work: Work) -> AsyncGenerator[Attempt | Piece, None]:
         """Ask the models of the plan in turn, each for the version of the prompt that it is cleared for."""
@@ -283,12 +299,16 @@ class Gateway:
             self._completion.run(some, redacted.prompt, label=redacted.reading.label), values=redacted.values
         )
 
-    def _replay(self, kept: CachedAnswer, conversation: Conversation) -> Iterator[Event]:
+    async def _replay(
+        self, kept: CachedAnswer, conversation: Conversation, *, slot: Slot
+    ) -> AsyncGenerator[Event, None]:
         """A kept answer as the events it was made of."""
-        route = replace(kept.route, cache="hit", attempts=())
-        yield self._start(kept.model, route=route, conversation=conversation)
-        yield from kept.deltas
-        yield finish(replace(kept, route=route), cached=True)
+        started = self._start(kept.model, route=kept.route, conversation=conversation)
+        await self._cache.note_served(started.id, slot, kept)
+        yield started
+        async for delta in self._cache.pace(kept):
+            yield delta
+        yield finish(kept, cached=True)
 
     def _start(self, model: str, *, route: Route, conversation: Conversation) -> Started:
         return Started(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.models import Finished, Label, Route
 from app.services.answer import Draft, cite, cost_of
-from app.services.cache import CachedAnswer
+from app.services.cache_entries import CachedAnswer
 from app.services.catalog import CatalogView
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
