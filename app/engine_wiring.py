@@ -61,7 +61,7 @@ async def open_engines(settings: Settings, *, stack: AsyncExitStack) -> Engines:
     database = await Database.open(settings.database)
     stack.push_async_callback(database.close)
     index, embedder = await asyncio.gather(_open_index(settings, chroma=chroma), open_embedder(settings, egress=egress))
-    cache, coordination = _open_caches(settings)
+    cache, coordination = await _open_caches(settings)
     sandbox = Sandbox()
     for engine in (index, embedder, cache, coordination, sandbox):
         stack.push_async_callback(engine.close)
@@ -144,14 +144,17 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-def _open_caches(settings: Settings) -> tuple[CacheStore, CacheStore]:
+async def _open_caches(settings: Settings) -> tuple[CacheStore, CacheStore]:
+    """Both are asked once, so that the first requests find connections; a Redis that is away is looked for later."""
     memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
     if settings.redis_url is None:
         return memory, memory
     from app.stores.redis_cache import RedisCache
 
     url = settings.redis_url.get_secret_value()
-    return RedisCache(url, fallback=memory), RedisCache(url, fallback=memory)
+    caches = RedisCache(url, fallback=memory), RedisCache(url, fallback=memory)
+    await asyncio.gather(*(cache.ping() for cache in caches), return_exceptions=True)
+    return caches
 
 
 def now() -> datetime:

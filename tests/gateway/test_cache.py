@@ -14,10 +14,10 @@ from tests.support.upstream import ScriptedUpstream
 
 QUESTION = "How can I buy a car?"
 OTHER_WORDS = "How do I purchase an automobile?"
-SEMANTIC = {"cache": {"semantic": True}}
+SEMANTIC: dict[str, Any] = {"cache": {"semantic": True}}
 
 
-async def how(gateway: Gateway, message: str, *, headers: dict[str, str] | None = None, **fields: Any) -> str:
+async def how(gateway: Gateway, message: str, *, headers: Any = None, **fields: Any) -> str:
     """What the cache did for a request."""
     status, answer = await gateway.post("/chat", {"message": message, **fields}, headers=headers or {})
     assert status == 200, answer
@@ -51,7 +51,8 @@ async def test_a_hot_request_is_answered_from_the_cache_only_if_it_names_the_cac
     settings = cloud_settings(openai_upstream) | {"vector_store": "memory", "cache_max_temperature": 0.5}
     async with running(tmp_path, **settings) as service:
         gateway = Gateway(service=service, cloud=openai_upstream, local=openai_upstream)
-        for fields, expected in (({}, "miss"), ({"cache": True}, "hit")):
+        cases: list[tuple[dict[str, Any], str]] = [({}, "miss"), ({"cache": True}, "hit")]
+        for fields, expected in cases:
             found = [await how(gateway, QUESTION, temperature=0.9, **fields) for _ in range(2)]
             assert found[-1] == expected
 

@@ -20,6 +20,7 @@ from tests.support.upstream import ScriptedUpstream
 
 CLIENTS = 4
 SECONDS = 2.5
+MOST_ADDED_SECONDS = 0.02
 
 
 async def kill(server: RedisServer) -> None:
@@ -98,11 +99,7 @@ async def test_no_request_fails_or_waits_while_redis_is_in_trouble(
         await after_task
         # Back, and used again.
         assert b"sluice:cache:" in await redis_server.contents()
-    added = median(during) - median(before)
-    print(
-        f"{trouble.__name__}: median {median(before):.4f} s before, {median(during):.4f} s during, max {max(during):.4f}"
-    )  # noqa: T201
-    assert added < 0.02
+    assert median(during) - median(before) < MOST_ADDED_SECONDS
 
 
 def median(values: list[float]) -> float:
