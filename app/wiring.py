@@ -122,13 +122,7 @@ def _build(
     """Plain constructor calls, from the bottom up."""
     labeller = enforcement.labeller
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
-    retrieval = Retrieval(
-        documents=documents,
-        index=engines.index,
-        embedder=engines.embedder,
-        relevance_floor=RELEVANCE_FLOOR,
-        english_only=engines.embedder.model.provider == "builtin",
-    )
+    retrieval = _build_retrieval(engines, documents=documents)
     caching = build_caching(settings, engines=engines, metrics=metrics)
     return Services(
         settings=settings,
@@ -147,13 +141,8 @@ def _build(
             caching=caching,
             metrics=metrics,
         ),
-        ingestion=Ingestion(
-            documents=documents,
-            indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
-            audit=enforcement.audit,
-            default_label=settings.document_default_label,
-            metrics=metrics,
-            clock=now,
+        ingestion=_build_ingestion(
+            settings, engines=engines, documents=documents, enforcement=enforcement, metrics=metrics
         ),
         retrieval=retrieval,
         embeddings=Embeddings(embedder=engines.embedder, labeller=labeller, metrics=metrics),
@@ -167,6 +156,29 @@ def _build(
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval:
+    return Retrieval(
+        documents=documents,
+        index=engines.index,
+        embedder=engines.embedder,
+        relevance_floor=RELEVANCE_FLOOR,
+        english_only=engines.embedder.model.provider == "builtin",
+    )
+
+
+def _build_ingestion(
+    settings: Settings, *, engines: Engines, documents: DocumentStore, enforcement: Enforcement, metrics: Metrics
+) -> Ingestion:
+    return Ingestion(
+        documents=documents,
+        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        audit=enforcement.audit,
+        default_label=settings.document_default_label,
+        metrics=metrics,
+        clock=now,
     )
 
 

@@ -58,6 +58,10 @@ class FeedbackBody(Strict):
         return self
 
 
+class FeedbackReply(BaseModel):
+    forgotten: bool
+
+
 @router.get("", response_model=CacheReply)
 async def statistics(services: ServicesDep, caller: UsageCaller) -> Response:
     """What the cache did by tenant and label; the operator sees every tenant, others their own."""
@@ -90,14 +94,14 @@ async def purge(
     return Response(status_code=204)
 
 
-@router.post("/feedback", status_code=204, response_class=Response)
+@router.post("/feedback", response_model=FeedbackReply)
 async def feedback(body: FeedbackBody, services: ServicesDep, caller: ExplanationCaller) -> Response:
     """Forget an answer that was wrong. Where it answered other words, more is asked of such answers from then on."""
     if body.id is not None:
         await services.caching.reuse.disown_served(body.id, tenant=caller.tenant)
     if body.request is not None:
         await services.gateway.disown(body.request.to_request(stream=False, stated=None), caller=caller)
-    return Response(status_code=204)
+    return json_response({"forgotten": True})
 
 
 def _tenant(named: str | None, *, caller: Caller) -> str:

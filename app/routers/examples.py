@@ -223,6 +223,7 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /v1/models": {("200", JSON): {"object": "list", "data": [LISTED]}},
     "get /v1/models/{name}": {("200", JSON): LISTED},
     "get /models": {("200", JSON): {"models": [CATALOG_MODEL], "count": 1}},
+    "post /cache/feedback": {("200", JSON): {"forgotten": True}},
     "get /cache": {("200", JSON): {"open_calls": 0, "partitions": [CACHE_PARTITION]}},
     "post /keys": {("201", JSON): NEW_KEY},
     "get /keys": {("200", JSON): {"keys": [KEY]}},
