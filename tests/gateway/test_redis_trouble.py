@@ -45,11 +45,6 @@ async def restart(server: RedisServer) -> None:
     await server.restart()
 
 
-async def recover(server: RedisServer) -> None:
-    server.resume()
-    await server.restart()
-
-
 async def _configure(server: RedisServer, *, maxmemory: int) -> None:
     client = Redis(host=HOST, port=server.port)
     await client.config_set("maxmemory", maxmemory)
@@ -95,7 +90,7 @@ async def test_no_request_fails_or_waits_while_redis_is_in_trouble(
         await trouble(redis_server)
         during = await during_task
         after_task = asyncio.create_task(load(service.client, seconds=SECONDS, numbers=numbers))
-        await recover(redis_server)
+        await restart(redis_server)
         await after_task
         # Back, and used again.
         assert b"sluice:cache:" in await redis_server.contents()
