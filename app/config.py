@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     cache_ttl: int = Field(default=3600, ge=0)
     cache_max_temperature: float = Field(default=2.0, ge=0, le=2)
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    cache_replay_pause: float = Field(default=0, ge=0, le=1)
 
     # Time-outs, in seconds
     timeout_connect: float = Field(default=5, gt=0)

@@ -55,7 +55,11 @@ ALONE = ProcessRole()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """What the services stand on: the way out, the stores, the embedding model, the parsing processes."""
+    """What the services stand on: the way out, the stores, the embedding model, the parsing processes.
+
+    `coordination` is the cache by connections of its own: the few questions that decide for many requests do not
+    queue behind theirs.
+    """
 
     egress: Egress
     database: Database
@@ -64,6 +68,7 @@ class Engines:
     embedder: EmbeddingModel
     reranker: Reranker | None
     cache: CacheStore
+    coordination: CacheStore
     sandbox: Sandbox
     bell: RedisBell | None
     secret: bytes
@@ -85,10 +90,10 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
     index, embedder = await asyncio.gather(
         _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
     )
-    cache = _open_cache(settings)
+    cache, coordination = await _open_caches(settings)
     sandbox = Sandbox()
     bell = _open_bell(settings)
-    for engine in (index, embedder, cache, sandbox, *((bell,) if bell else ())):
+    for engine in (index, embedder, cache, coordination, sandbox, *((bell,) if bell else ())):
         stack.push_async_callback(engine.close)
     return Engines(
         egress=egress,
@@ -98,6 +103,7 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         embedder=embedder,
         reranker=await open_reranker(settings, egress=egress),
         cache=cache,
+        coordination=coordination,
         sandbox=sandbox,
         bell=bell,
         secret=secret,
@@ -225,13 +231,17 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-def _open_cache(settings: Settings) -> CacheStore:
+async def _open_caches(settings: Settings) -> tuple[CacheStore, CacheStore]:
+    """Both are asked once, so that the first requests find connections; a Redis that is away is looked for later."""
     memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
     if settings.redis_url is None:
-        return memory
+        return memory, memory
     from app.stores.redis_cache import RedisCache
 
-    return RedisCache(url=settings.redis_url.get_secret_value(), fallback=memory, monotonic=time.monotonic)
+    url = settings.redis_url.get_secret_value()
+    caches = RedisCache(url, fallback=memory), RedisCache(url, fallback=memory)
+    await asyncio.gather(*(cache.ping() for cache in caches), return_exceptions=True)
+    return caches
 
 
 def _open_bell(settings: Settings) -> RedisBell | None:

@@ -184,11 +184,18 @@ class RetrievalScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheUse:
-    """What a request allows the cache to do. `ttl` is in seconds; `None` takes the setting."""
+    """What a request allows the cache to do. `ttl` and `max_age` are in seconds; a `ttl` of `None` takes the setting.
+
+    `asked` says that the caller named the cache: then hot temperatures and tool calls are kept too. `semantic` allows
+    the answer to another wording of the question.
+    """
 
     read: bool = True
     write: bool = True
     ttl: int | None = None
+    asked: bool = False
+    semantic: bool = False
+    max_age: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -610,6 +610,22 @@ class CacheStore(Protocol):
 
     async def delete(self, key: str) -> None: ...
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values under the keys, in one question to the engine."""
+        ...
+
+    async def add(self, key: str, value: bytes, *, ttl: float) -> bool:
+        """Set what is not set, in one step; whether it was not. `ttl` is in seconds and may be a fraction."""
+        ...
+
+    async def extend(self, key: str, value: bytes, *, ttl: float) -> bool:
+        """Let what still has this very value live for `ttl` seconds from now; whether it has."""
+        ...
+
+    async def discard(self, key: str, value: bytes) -> None:
+        """Delete what still has this very value."""
+        ...
+
     async def ping(self) -> None:
         """Raise `UnavailableError` if the engine does not answer."""
         ...

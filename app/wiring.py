@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.access_wiring import Access, build_access
+from app.cache_wiring import Caching, build_caching
 from app.config import Settings
 from app.embedding_wiring import NamedEmbeddings
 from app.engine_wiring import ALONE, Engines, ProcessRole, metrics_folder, new_id, now, open_engines
@@ -18,7 +19,6 @@ from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
 from app.services.admission import Admission
 from app.services.auth import Authenticator
-from app.services.cache import AnswerCache
 from app.services.catalog import Catalog
 from app.services.chores import Chores
 from app.services.complexity import ComplexityClassifier
@@ -83,6 +83,7 @@ class Services:
     doctor: Doctor
     replays: Replays
     cache: CacheStore
+    caching: Caching
     index: VectorIndex
     embedder: EmbeddingModel
 
@@ -173,6 +174,7 @@ def _build(
         settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
     )
     chores = Chores()
+    caching = build_caching(settings, engines=engines, metrics=metrics)
     gateway = _build_gateway(
         settings,
         engines=engines,
@@ -180,6 +182,7 @@ def _build(
         enforcement=enforcement,
         access=access,
         retrieval=retrieval,
+        caching=caching,
         chores=chores,
         recorder=recorder,
     )
@@ -208,6 +211,7 @@ def _build(
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
         replays=Replays(store=SqlReplayStore(engines.database, clock=now), secret=engines.secret),
         cache=engines.cache,
+        caching=caching,
         index=engines.index,
         embedder=engines.embedder,
     )
@@ -286,6 +290,7 @@ def _build_gateway(
     enforcement: Enforcement,
     access: Access,
     retrieval: Retrieval,
+    caching: Caching,
     chores: Chores,
     recorder: Recorder,
 ) -> Gateway:
@@ -294,7 +299,7 @@ def _build_gateway(
         sessions=Sessions(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),
-        cache=_build_cache(settings, engines=engines),
+        cache=caching.reuse,
         retrieval=retrieval,
         catalog=models.catalog,
         completion=models.completion,
@@ -317,15 +322,6 @@ def _build_session_upkeep(settings: Settings, *, engines: Engines, gateway: Gate
         clock=now,
         asks_models=settings.session_upkeep == "model",
         retention_days=settings.session_retention_days,
-    )
-
-
-def _build_cache(settings: Settings, *, engines: Engines) -> AnswerCache:
-    return AnswerCache(
-        store=engines.cache,
-        secret=engines.secret,
-        ttl=settings.cache_ttl,
-        max_temperature=settings.cache_max_temperature,
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from app.dependencies import EDGE, ChatCaller, ExplanationCaller, ServicesDep, StatedLabelDep
 from app.models import Candidate
 from app.routers.bodies import BoundedRoute
+from app.routers.freshness import FreshnessDep
 from app.routers.native import ChatBody, ChatReply, NativeSurface, breaker_word, pricing_reply, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.routers.schemas import EVENT, ExplanationReply
@@ -35,18 +36,22 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/chat", response_model=ChatReply, responses=WHOLE_OR_STREAM)
-async def chat(body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep) -> Response:
+async def chat(
+    body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep, freshness: FreshnessDep
+) -> Response:
     """Answer a prompt, from the documents where they bear on it. `stream: true` answers as `/chat/stream`."""
     if body.stream:
-        return await chat_stream(body, services, caller, stated)
-    request = body.to_request(stream=False, stated=stated)
+        return await chat_stream(body, services, caller, stated, freshness)
+    request = freshness.restrict(body.to_request(stream=False, stated=stated))
     return WholeReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
 
 
 @router.post("/chat/stream", response_class=Response, responses=STREAM)
-async def chat_stream(body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep) -> Response:
+async def chat_stream(
+    body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep, freshness: FreshnessDep
+) -> Response:
     """Answer a prompt as server-sent events: which model answers, the pieces, the accounts, `[DONE]`."""
-    request = body.to_request(stream=True, stated=stated)
+    request = freshness.restrict(body.to_request(stream=True, stated=stated))
     return StreamReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
 
 

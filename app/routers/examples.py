@@ -195,6 +195,20 @@ KEY: dict[str, Any] = {
 }
 NEW_KEY: dict[str, Any] = {"id": KEY["id"], "key": f"{KEY['prefix']}-..."}
 
+CACHE_PARTITION: dict[str, Any] = {
+    "tenant": "default",
+    "label": "public",
+    "lookups": 4,
+    "exact_hits": 2,
+    "semantic_hits": 0,
+    "shared_calls": 1,
+    "hit_rate": 0.75,
+    "kept": 1,
+    "kept_bytes": 812,
+    "saved_usd": 0.00053,
+    "saved_seconds": 2.4,
+}
+
 CHAT_REQUEST: dict[str, Any] = {"message": QUESTION, "documents": True, "temperature": 0.2}
 
 # By operation, then by media type.
@@ -213,6 +227,7 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
     "post /search": {JSON: {"query": QUESTION, "limit": 3}},
     "post /sessions": {JSON: {"id": "trip", "title": "The moon", "user_id": "ada"}},
     "patch /sessions/{session_id}": {JSON: {"title": "The moon"}},
+    "post /cache/feedback": {JSON: {"request": CHAT_REQUEST, "wrong": True}},
     "post /v1/chat/completions": {JSON: {"model": "auto", "messages": [{"role": "user", "content": QUESTION}]}},
     "post /v1/embeddings": {JSON: {"model": "auto", "input": [ANSWER]}},
     "post /keys": {
@@ -314,6 +329,8 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /v1/models": {("200", JSON): {"object": "list", "data": [LISTED]}},
     "get /v1/models/{name}": {("200", JSON): LISTED},
     "get /models": {("200", JSON): {"models": [CATALOG_MODEL], "count": 1}},
+    "post /cache/feedback": {("200", JSON): {"forgotten": True}},
+    "get /cache": {("200", JSON): {"open_calls": 0, "partitions": [CACHE_PARTITION]}},
     "post /keys": {("201", JSON): NEW_KEY},
     "get /keys": {("200", JSON): {"keys": [KEY]}},
     "get /keys/{key_id}": {("200", JSON): KEY},

@@ -149,11 +149,12 @@ class DocumentsBody(Strict):
 
 
 class CacheBody(Strict):
-    """What the cache may do with this request; `ttl` is in seconds."""
+    """What the cache may do with this request; `ttl` is in seconds, `semantic` allows for other wordings."""
 
     read: bool = True
     write: bool = True
     ttl: Annotated[int, Field(ge=0, le=30 * 24 * 3600)] | None = None
+    semantic: bool = False
 
 
 class ChatBody(Strict):
@@ -191,6 +192,7 @@ class ChatBody(Strict):
     def to_request(self, *, stream: bool, stated: Label | None) -> ChatRequest:
         """The request as the pipeline takes it; `stated` is a label from a header, which is joined."""
         labels = [label for label in (self.sensitivity, stated) if label is not None]
+        use = cache_use(self.cache, asked="cache" in self.model_fields_set)
         return ChatRequest(
             messages=self._messages(),
             model=self.model,
@@ -204,7 +206,7 @@ class ChatBody(Strict):
             user_id=self.user_id,
             documents=scope_of(self.documents),
             # The kept answer is the one that is not wanted any more.
-            cache=cache_use(self.cache) if self.regenerate is None else replace(cache_use(self.cache), read=False),
+            cache=use if self.regenerate is None else replace(use, read=False),
         )
 
     def _messages(self) -> tuple[Message, ...]:
@@ -221,10 +223,11 @@ def scope_of(documents: bool | DocumentsBody) -> RetrievalScope | None:
     return documents.to_scope()
 
 
-def cache_use(cache: bool | CacheBody) -> CacheUse:
+def cache_use(cache: bool | CacheBody, *, asked: bool) -> CacheUse:
+    """`asked` says that the caller named the cache, rather than left it to its default."""
     if isinstance(cache, bool):
-        return CacheUse(read=cache, write=cache)
-    return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl)
+        return CacheUse(read=cache, write=cache, asked=asked)
+    return CacheUse(read=cache.read, write=cache.write, ttl=cache.ttl, semantic=cache.semantic, asked=asked)
 
 
 class CitationReply(BaseModel):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
 
-from app.models import ChatRequest, Citation, Delta, FinishReason, Grounding, Label, Route, Usage
-from app.protocols import CacheStore
+from app.models import Caller, ChatRequest, JSONValue, Label, RetrievalScope
+from app.protocols import CacheStore, Clock
+from app.services.cache_entries import CachedAnswer, Entry, decode, encode
+from app.services.purges import Purges, read_ledger
 
 # Part of every key: an entry of another shape is never read.
 SCHEMA_VERSION = 2
@@ -28,18 +30,26 @@ KEY_FIELDS = tuple(field.name for field in fields(ChatRequest) if field.name not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CachedAnswer:
-    """A complete answer as it is kept: who gave it, what it said, and the label it had after retrieval."""
+class ReadSet:
+    """What a caller may read, as far as an answer may draw on it; `models` are those that may answer, `None` is any."""
 
-    label: Label
-    model: str
-    deltas: tuple[Delta, ...]
-    finish_reasons: tuple[FinishReason, ...]
-    usage: Usage
-    cost: float | None
-    citations: tuple[Citation, ...]
-    grounding: Grounding
-    route: Route
+    clearance: Label
+    models: tuple[str, ...] | None
+    collection: str | None
+    filter: Mapping[str, Mapping[str, JSONValue]] | None
+
+
+def read_set(caller: Caller, scope: RetrievalScope | None) -> ReadSet:
+    """The read set of a request: callers share answers only if theirs are equal.
+
+    Whatever else bounds what a caller may read, or who may answer it, belongs here.
+    """
+    return ReadSet(
+        clearance=caller.clearance,
+        models=None if caller.models is None else tuple(sorted(caller.models)),
+        collection=scope.collection if scope is not None else None,
+        filter=scope.filter if scope is not None else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +58,7 @@ class Partition:
 
     tenant: str
     label: Label
-    clearance: Label
+    reads: ReadSet
     policy: str
     catalog: str
     documents: str
@@ -62,50 +72,107 @@ class Slot:
     partition: Partition
 
 
-ENTRY = TypeAdapter(CachedAnswer)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Where an answer was kept; `size` is in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheRules:
+    """What the operator decided: seconds to keep an answer, and the temperature up to which one is kept unasked."""
+
+    ttl: int
+    max_temperature: float
 
 
 class AnswerCache:
     """Keeps complete answers below `confidential`. `secret` keys the digests, so that keys tell nothing of prompts."""
 
-    def __init__(self, *, store: CacheStore, secret: bytes, ttl: int, max_temperature: float) -> None:
+    def __init__(self, *, store: CacheStore, secret: bytes, rules: CacheRules, purges: Purges, clock: Clock) -> None:
         self._store = store
         self._secret = secret
-        self._ttl = ttl
-        self._max_temperature = max_temperature
+        self._rules = rules
+        self._purges = purges
+        self._clock = clock
 
-    async def find(self, slot: Slot) -> CachedAnswer | None:
+    async def find(self, slot: Slot) -> Entry | None:
         """The kept answer to this very request, if there is one that this partition may see."""
-        if not (slot.request.cache.read and self._keeps(slot.request, label=slot.partition.label)):
-            return None
-        data = await self._store.get(self.key(slot))
-        answer = _decode(data) if data is not None else None
-        if answer is None or answer.label > slot.partition.clearance:
-            return None
-        return answer
+        return await self.read(self.key(slot), slot) if self.reads(slot) else None
 
-    async def keep(self, slot: Slot, answer: CachedAnswer) -> None:
-        """Keep a complete answer, unless the request or the answer's label forbids it."""
+    def reads(self, slot: Slot) -> bool:
+        """Whether the request may be answered from the cache at all."""
+        return slot.request.cache.read and self._keeps(slot.request, label=slot.partition.label)
+
+    async def read(self, key: str, slot: Slot) -> Entry | None:
+        """The entry under a key of this slot's partition, if it is alive, young enough and may be seen."""
+        ledger_data, data = await self._store.get_many([self._purges.place(slot.partition.tenant), key])
+        ledger, entry = read_ledger(ledger_data), decode(data) if data is not None else None
+        if entry is None or entry.answer.label > slot.partition.reads.clearance:
+            return None
+        if ledger is None or ledger.covers(entry.mark, collection=entry.collection, model=entry.answer.model):
+            return None
+        age = self._now() - entry.kept_at
+        max_age = slot.request.cache.max_age
+        return entry if max_age is None or age <= max_age else None
+
+    async def keep(self, slot: Slot, answer: CachedAnswer, *, seconds: float = 0.0) -> Kept | None:
+        """Keep a complete answer, unless the request or the answer's label forbids it; `seconds` is what it took."""
         if not (slot.request.cache.write and self._keeps(slot.request, label=answer.label)):
-            return
-        ttl = self._ttl if slot.request.cache.ttl is None else slot.request.cache.ttl
-        if ttl > 0:
-            await self._store.set(self.key(slot), orjson.dumps(answer), ttl=ttl)
+            return None
+        if not answer.is_whole(choices=slot.request.sampling.n or 1) or self._ttl(slot.request) <= 0:
+            return None
+        if answer.calls_tools and not slot.request.cache.asked:
+            return None
+        ledger = await self._purges.current(slot.partition.tenant)
+        if ledger is None:
+            return None
+        entry = Entry(
+            kept_at=self._now(),
+            seconds=round(seconds, 3),
+            mark=ledger.mark,
+            collection=slot.partition.reads.collection,
+            answer=answer,
+        )
+        data, key = encode(entry), self.key(slot)
+        if data is None:
+            return None
+        await self._store.set(key, data, ttl=self._ttl(slot.request))
+        return Kept(key=key, size=len(data))
+
+    async def forget(self, key: str) -> None:
+        """Delete the entry under the key."""
+        await self._store.delete(key)
+
+    def flight_key(self, slot: Slot, *, label: Label, passages: tuple[str, ...]) -> str | None:
+        """What names the call that answers this request, `None` if it may not be shared with another request.
+
+        `label` and `passages` are those after retrieval: a call is shared only once they are known.
+        """
+        use = slot.request.cache
+        if not (use.read and use.write and self._ttl(slot.request) > 0 and self._keeps(slot.request, label=label)):
+            return None
+        if slot.request.tooling.tools and not use.asked:
+            return None
+        return "flight:" + self._digest([self.key(slot), label, passages])
 
     def key(self, slot: Slot) -> str:
         """A keyed digest of the whole request and its partition."""
         values = {name: getattr(slot.request, name) for name in KEY_FIELDS}
-        material = orjson.dumps([SCHEMA_VERSION, slot.partition, values], option=orjson.OPT_SORT_KEYS)
+        return self._digest([SCHEMA_VERSION, slot.partition, values])
+
+    def _digest(self, value: object) -> str:
+        material = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return hmac.new(self._secret, material, hashlib.sha256).hexdigest()
 
+    def _ttl(self, request: ChatRequest) -> int:
+        return self._rules.ttl if request.cache.ttl is None else request.cache.ttl
+
     def _keeps(self, request: ChatRequest, *, label: Label) -> bool:
-        temperature = request.sampling.temperature
-        return label < Label.CONFIDENTIAL and (temperature is None or temperature <= self._max_temperature)
+        temperature = request.sampling.temperature or 0.0
+        return label < Label.CONFIDENTIAL and (request.cache.asked or temperature <= self._rules.max_temperature)
 
-
-def _decode(data: bytes) -> CachedAnswer | None:
-    """Read an entry; one that does not have the shape of an entry is no entry."""
-    try:
-        return ENTRY.validate_json(data)
-    except ValidationError:
-        return None
+    def _now(self) -> float:
+        return self._clock().timestamp()

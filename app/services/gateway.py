@@ -6,9 +6,10 @@ Every surface renders the events of `Gateway.answer`; there is no other way to a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from app.models import (
@@ -28,13 +29,15 @@ from app.protocols import Clock
 from app.services.admission import Admission
 from app.services.answer import Draft
 from app.services.audit import Audit
-from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
+from app.services.cache import Partition, Slot, read_set
+from app.services.cache_entries import CachedAnswer
 from app.services.calls import Book
 from app.services.catalog import Catalog, CatalogView
 from app.services.completion import Completion
 from app.services.complexity import ComplexityClassifier, tier
 from app.services.conversation import Conversation
 from app.services.echoes import Echoes
+from app.services.flights import ANSWERS, Seat
 from app.services.followups import search_text
 from app.services.keeping import Keeper
 from app.services.labels import Labeller, Reading
@@ -44,6 +47,7 @@ from app.services.prompting import compose
 from app.services.recorder import Progress, Recorder
 from app.services.redaction import Outgoing, Redactor
 from app.services.retrieval import Lookup, Retrieval, SearchQuery
+from app.services.reuse import Reuse
 from app.services.sessions import Sessions
 from app.services.work import Explanation, Work, finish, settle
 
@@ -69,7 +73,7 @@ class Gateway:
         sessions: Sessions,
         labeller: Labeller,
         complexity: ComplexityClassifier,
-        cache: AnswerCache,
+        cache: Reuse,
         retrieval: Retrieval,
         catalog: Catalog,
         completion: Completion,
@@ -125,6 +129,14 @@ class Gateway:
         work = await self._fit(work, request, policy=policy)
         return Explanation(model=work.plan.models[0].id if work.plan.models else None, route=work.route)
 
+    async def disown(self, request: ChatRequest, *, caller: Caller) -> None:
+        """Forget the answers that the cache has for this request, because the one it gave was wrong."""
+        policy, view = self._policies.current, self._catalog.view
+        conversation = await self._sessions.load(request, caller=caller)
+        reading = await self._read(conversation, request, caller=caller)
+        slot = await self._slot(conversation, request, label=reading.label, policy=policy, view=view, caller=caller)
+        await self._cache.disown(slot)
+
     def _admitted(self, request: ChatRequest, *, caller: Caller, book: Book) -> AsyncGenerator[Event | Progress, None]:
         """The events of the answer under the caller's limits, which every call counts against."""
 
@@ -146,7 +158,7 @@ class Gateway:
             conversation = await self._sessions.raise_mark(conversation, label=max(kept.label, reading.label))
             answer_id = self._make_id()
             await self._keeper.keep_replayed(conversation, kept, id=answer_id, view=view)
-            for replayed in self._replay(kept, conversation, id=answer_id):
+            async for replayed in self._replay(kept, conversation, slot=slot, id=answer_id):
                 yield replayed
             return
         found = await self._ground(conversation, request.documents, label=reading.label, caller=caller)
@@ -190,9 +202,9 @@ class Gateway:
         partition = Partition(
             tenant=caller.tenant,
             label=label,
-            clearance=caller.clearance,
+            reads=read_set(caller, scope),
             policy=f"{policy.fingerprint}:{self._policy.fingerprint}",
-            catalog=f"{view.fingerprint}:{','.join(sorted(caller.models)) if caller.models is not None else '*'}",
+            catalog=view.fingerprint,
             documents=documents,
         )
         asked = replace(request, messages=conversation.messages, model=conversation.model)
@@ -268,33 +280,40 @@ class Gateway:
         return self._route(conversation, request, outgoing=outgoing, policy=policy, view=work.view, caller=caller)
 
     async def _complete(self, work: Work, *, slot: Slot, book: Book) -> AsyncGenerator[Event | Progress, None]:
-        """Stream the first model of the plan that answers; keep the answer before its last event is yielded."""
-        draft, answer_id = Draft(), self._make_id()
-        route = work.route
-        model = ""
-        try:
-            async with aclosing(self._completion.run(work.plan, work.outgoing, book=book)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Attempt):
-                        route = replace(route, attempts=(*route.attempts, piece))
-                        yield Progress(reading=work.outgoing.reading, messages=work.conversation.messages, route=route)
-                        if piece.outcome == "ok":
-                            model = piece.model
-                            yield self._start(model, id=answer_id, route=route, conversation=work.conversation)
-                        continue
-                    draft.add(piece)
-                    if isinstance(piece, Delta):
-                        yield piece
-        except BaseException:
-            # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
-            if draft.deltas:
-                await self._keeper.keep_cut(work, draft, id=answer_id, model=model)
-            raise
-        answer = await self._settle(draft, work, model=model, route=route)
-        await self._keeper.keep_whole(work, draft, answer, id=answer_id)
-        if work.version_for(model) is None:
-            await self._cache.keep(slot, answer)
-        yield finish(answer, cached=False)
+        """Stream the first model of the plan that answers, or the call that another request has under way for it."""
+        draft, route, model, answer_id = Draft(), work.route, "", self._make_id()
+        async with self._cache.seat(slot, work.outgoing, book=book) as seat:
+            try:
+                call = partial(self._completion.run, work.plan, work.outgoing, book=seat.book)
+                async with aclosing(seat.ride(call)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Attempt):
+                            route = seat.note(route, piece)
+                            yield Progress(
+                                reading=work.outgoing.reading, messages=work.conversation.messages, route=route
+                            )
+                            if piece.outcome in ANSWERS:
+                                model = piece.model
+                                yield self._start(model, id=answer_id, route=route, conversation=work.conversation)
+                            continue
+                        draft.add(piece)
+                        if isinstance(piece, Delta):
+                            yield piece
+            except BaseException:
+                # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
+                if draft.deltas:
+                    await self._keeper.keep_cut(work, draft, id=answer_id, model=model)
+                raise
+            answer = await self._settle(draft, work, model=model, route=route)
+            share = partial(self._share, work, draft, answer=answer, slot=slot, seat=seat)
+            await self._keeper.keep_whole(work, answer, id=answer_id, first=lambda: seat.once(share))
+            yield finish(answer, cached=self._cache.is_free(slot, seat))
+
+    async def _share(self, work: Work, draft: Draft, *, answer: CachedAnswer, slot: Slot, seat: Seat) -> None:
+        """What is done once for all whose answer this is: it is remembered, and kept for requests to come."""
+        await self._keeper.remember(work, draft, model=answer.model)
+        if work.version_for(answer.model) is None:
+            await self._cache.keep(slot, answer, seat=seat)
 
     async def _settle(self, draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
         """The complete answer. Looking it up in its passages may take longer than the event loop may stand still."""
@@ -302,11 +321,15 @@ class Gateway:
             return await asyncio.to_thread(settle, draft, work, model=model, route=route)
         return settle(draft, work, model=model, route=route)
 
-    def _replay(self, kept: CachedAnswer, conversation: Conversation, *, id: str) -> Iterator[Event]:
+    async def _replay(
+        self, kept: CachedAnswer, conversation: Conversation, *, slot: Slot, id: str
+    ) -> AsyncGenerator[Event, None]:
         """A kept answer as the events it was made of."""
-        route = replace(kept.route, cache="hit", attempts=(), history=conversation.history)
+        route = replace(kept.route, history=conversation.history)
+        await self._cache.note_served(id, slot, kept)
         yield self._start(kept.model, id=id, route=route, conversation=conversation)
-        yield from kept.deltas
+        async for delta in self._cache.pace(kept):
+            yield delta
         yield finish(replace(kept, route=route), cached=True)
 
     def _start(self, model: str, *, id: str, route: Route, conversation: Conversation) -> Started:

@@ -5,8 +5,10 @@ Each is seen through even if the client leaves while it is done: what a client h
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from app.services.answer import Draft
-from app.services.cache import CachedAnswer
+from app.services.cache_entries import CachedAnswer
 from app.services.catalog import CatalogView
 from app.services.conversation import Conversation
 from app.services.echoes import Echoes
@@ -22,11 +24,13 @@ class Keeper:
         self._sessions = sessions
         self._echoes = echoes
 
-    async def keep_whole(self, work: Work, draft: Draft, answer: CachedAnswer, *, id: str) -> None:
-        """A complete answer, durably, before its last event is told."""
+    async def keep_whole(
+        self, work: Work, answer: CachedAnswer, *, id: str, first: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A complete answer, durably, before its last event is told; `first` is done before its turns are stored."""
 
         async def keep() -> None:
-            await self._remember(work, draft, model=answer.model)
+            await first()
             await self._keep_turns(work.conversation, answer, id=id, view=work.view)
 
         await finish_anyway(keep())
@@ -41,7 +45,7 @@ class Keeper:
         """As much as there was of an answer when the client left or the model broke off, marked as cut."""
 
         async def keep() -> None:
-            await self._remember(work, draft, model=model)
+            await self.remember(work, draft, model=model)
             await self._sessions.keep(
                 work.conversation, id=id, answer=draft.choices[0], label=work.label, model=model, complete=False
             )
@@ -62,7 +66,7 @@ class Keeper:
             window=None if model is None else model.context_length,
         )
 
-    async def _remember(self, work: Work, draft: Draft, *, model: str) -> None:
+    async def remember(self, work: Work, draft: Draft, *, model: str) -> None:
         """Let the answer keep the label of what it was made from when it comes back in another request."""
         conversation, redacted = work.conversation, work.version_for(model)
         await self._echoes.keep_answer(

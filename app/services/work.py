@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.models import Finished, Label, Route, Usage
 from app.services.answer import Draft, cost_of
-from app.services.cache import CachedAnswer
+from app.services.cache_entries import CachedAnswer
 from app.services.catalog import CatalogView
 from app.services.conversation import Conversation
 from app.services.grounding import check, cite

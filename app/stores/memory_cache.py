@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # What an entry costs beside its key and value: the dictionary's slot and the objects' heads, measured by tracemalloc.
@@ -40,8 +40,30 @@ class MemoryCache:
         self._entries.move_to_end(key)
         return entry.value
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [await self.get(key) for key in keys]
+
     async def set(self, key: str, value: bytes, *, ttl: int) -> None:
         """As `CacheStore.set`. A value larger than the whole cache, or with no time to live, is not kept."""
+        self._put(key, value, ttl=ttl)
+
+    async def add(self, key: str, value: bytes, *, ttl: float) -> bool:
+        if await self.get(key) is not None:
+            return False
+        self._put(key, value, ttl=ttl)
+        return True
+
+    async def extend(self, key: str, value: bytes, *, ttl: float) -> bool:
+        if await self.get(key) != value:
+            return False
+        self._put(key, value, ttl=ttl)
+        return True
+
+    async def discard(self, key: str, value: bytes) -> None:
+        if await self.get(key) == value:
+            self._drop(key)
+
+    def _put(self, key: str, value: bytes, *, ttl: float) -> None:
         self._drop(key)
         size = len(key) + len(value) + BYTES_OF_AN_ENTRY
         if ttl <= 0 or size > self._max_bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from redis.asyncio import Redis
@@ -18,11 +20,17 @@ from app.protocols import CacheStore
 
 Result = TypeVar("Result")
 
+# Both do nothing to a key that has another value by now: the pattern of Redis' own page on distributed locks.
+EXTEND = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('pexpire', KEYS[1], ARGV[2]) or 0"
+DISCARD = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1]) or 0"
+
 log = logging.getLogger(__name__)
 
 PREFIX = "sluice:cache:"
 # A cache that is slower than this is not worth waiting for.
 BUDGET_SECONDS = 0.02
+# Connecting and asking takes about six turns of the event loop.
+TURNS = 10
 # A look whether Redis is back may take longer: nobody waits for it, and it may have to connect, with TLS.
 PROBE_SECONDS = 1.0
 # A stall of our own event loop looks like one of Redis; only failures in a row mean that it is away.
@@ -58,14 +66,16 @@ class RedisCache:
         self._budget = budget
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
         self._failures = 0
+        self._refused_writes = 0
         self._next_probe = 0.0
         self._probe: asyncio.Task[None] | None = None
         self._missed_deletions: dict[str, None] = {}
 
     @property
     def away(self) -> bool:
-        """Whether this process's own cache serves: Redis fails, or it still holds what was deleted."""
-        return self._failures >= FAILURES_UNTIL_AWAY or bool(self._missed_deletions)
+        """Whether this process's own cache serves: Redis fails, takes no writes, or still holds what was deleted."""
+        worst = max(self._failures, self._refused_writes)
+        return worst >= FAILURES_UNTIL_AWAY or bool(self._missed_deletions)
 
     async def get(self, key: str) -> bytes | None:
         try:
@@ -79,19 +89,46 @@ class RedisCache:
             await self.delete(key)
             return
         try:
-            await self._ask(lambda: self._redis.set(PREFIX + key, value, ex=ttl))
+            await self._ask(lambda: self._redis.set(PREFIX + key, value, ex=ttl), writes=True)
         except UnavailableError:
             await self._fallback.set(key, value, ttl=ttl)
 
     async def delete(self, key: str) -> None:
         await self._fallback.delete(key)
         try:
-            await self._ask(lambda: self._redis.delete(PREFIX + key))
+            await self._ask(lambda: self._redis.delete(PREFIX + key), writes=True)
         except UnavailableError:
             self._miss_deletion(key)
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        try:
+            found = await self._ask(lambda: self._redis.mget([PREFIX + key for key in keys]))
+        except UnavailableError:
+            return await self._fallback.get_many(keys)
+        return [value if isinstance(value, bytes) else None for value in found]
+
+    async def add(self, key: str, value: bytes, *, ttl: float) -> bool:
+        try:
+            added = await self._ask(
+                lambda: self._redis.set(PREFIX + key, value, px=_milliseconds(ttl), nx=True), writes=True
+            )
+        except UnavailableError:
+            return await self._fallback.add(key, value, ttl=ttl)
+        return bool(added)
+
+    async def extend(self, key: str, value: bytes, *, ttl: float) -> bool:
+        try:
+            return bool(await self._ask(lambda: self._run(EXTEND, key, value, _milliseconds(ttl))))
+        except UnavailableError:
+            return await self._fallback.extend(key, value, ttl=ttl)
+
+    async def discard(self, key: str, value: bytes) -> None:
+        await self._fallback.discard(key, value)
+        with contextlib.suppress(UnavailableError):
+            await self._ask(lambda: self._run(DISCARD, key, value))
+
     async def ping(self) -> None:
-        """As `CacheStore.ping`: asks Redis itself, whatever the state."""
+        """As `CacheStore.ping`: asks Redis itself, whatever the state, and whether it takes a write."""
         if not await self._answers():
             raise UnavailableError
 
@@ -102,23 +139,36 @@ class RedisCache:
         await self._redis.aclose()
         await self._fallback.close()
 
-    async def _ask(self, command: Callable[[], Awaitable[Result]]) -> Result:
+    async def _run(self, script: str, key: str, *arguments: bytes | int) -> object:
+        result: object = await self._redis.eval(script, 1, PREFIX + key, *arguments)
+        return result
+
+    async def _ask(self, command: Callable[[], Awaitable[Result]], *, writes: bool = False) -> Result:
         """Run a command within the budget; raises `UnavailableError` if Redis fails or is away."""
         if self.away:
             self._probe_when_due()
             raise UnavailableError
+        begun = False
         try:
-            async with asyncio.timeout(self._budget), self._slots:
+            async with _timeout(self._budget), self._slots:
+                begun = True
                 result = await command()
         except FAILURES as error:
-            self._count_failure(error)
+            # Requests that wait for each other are our own trouble, not that of Redis.
+            if begun:
+                self._count_failure(error, writes=writes)
             raise UnavailableError from None
         self._failures = 0
+        if writes:
+            self._refused_writes = 0
         return result
 
-    def _count_failure(self, error: Exception) -> None:
+    def _count_failure(self, error: Exception, *, writes: bool) -> None:
+        """A server that is full, or a replica, still answers reads, so that failed writes have a count of their own."""
+        was_away = self.away
         self._failures += 1
-        if self._failures == FAILURES_UNTIL_AWAY:
+        self._refused_writes += writes
+        if self.away and not was_away:
             log.warning("redis is away (%s): caching in this process", type(error).__name__)
 
     def _miss_deletion(self, key: str) -> None:
@@ -140,19 +190,47 @@ class RedisCache:
             return
         for key in missed:
             self._missed_deletions.pop(key, None)
-        self._failures = 0
+        self._failures = self._refused_writes = 0
         if not self.away:
             log.info("redis is back")
 
     async def _answers(self, *, forgetting: list[str] | None = None) -> bool:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                await self._redis.ping()
+                await self._redis.set(f"{PREFIX}probe", b"", ex=1)
                 if forgetting:
                     await self._redis.delete(*(PREFIX + key for key in forgetting))
         except FAILURES:
             return False
         return True
+
+
+@asynccontextmanager
+async def _timeout(seconds: float) -> AsyncIterator[None]:
+    """As `asyncio.timeout`, but it takes a number of turns of the event loop, too, to run out.
+
+    While this process is too busy to read what Redis has answered, its time does not count.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+    async with asyncio.timeout(None) as limit:
+
+        def tick(left: int) -> None:
+            nonlocal timer
+            if left:
+                timer = loop.call_later(seconds / TURNS, tick, left - 1)
+            else:
+                limit.reschedule(loop.time())
+
+        timer = loop.call_later(seconds / TURNS, tick, TURNS - 1)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
 
 
 def connect(url: str) -> Redis:

@@ -77,6 +77,21 @@ class Metrics:
         self.documents = Counter(
             "sluice_documents", "Documents by how their ingestion ended.", ("outcome",), registry=self.registry
         )
+        self.cache_lookups = Counter(
+            "sluice_cache_lookups", "Requests that the cache was asked for.", registry=self.registry
+        )
+        self.cache_hits = Counter(
+            "sluice_cache_hits", "Answers without a call of their own, by kind.", ("kind",), registry=self.registry
+        )
+        self.cache_kept_bytes = Counter(
+            "sluice_cache_kept_bytes", "Bytes written to the cache.", registry=self.registry
+        )
+        self.cache_saved_usd = Counter(
+            "sluice_cache_saved_usd", "US dollars that hits did not cost.", registry=self.registry
+        )
+        self.cache_saved_seconds = Counter(
+            "sluice_cache_saved_seconds", "Seconds of models that hits did not take.", registry=self.registry
+        )
         build = Gauge(
             "sluice_build_info",
             "The version that runs.",

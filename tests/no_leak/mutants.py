@@ -562,8 +562,8 @@ STORED: Sequence[Mutant] = (
         name="cached answers above the caller's clearance",
         rule="An entry is served only at or below the caller's clearance",
         file="app/services/cache.py",
-        before="answer is None or answer.label > slot.partition.clearance",
-        after="answer is None",
+        before="entry is None or entry.answer.label > slot.partition.reads.clearance",
+        after="entry is None",
         killer=_rules("test_a_cached_answer_is_not_served_above_the_callers_clearance"),
     ),
     Mutant(
@@ -637,8 +637,9 @@ TRACES: Sequence[Mutant] = (
         name="redacted answers cached",
         rule="Redacted answers are not cached",
         file="app/services/gateway.py",
-        before="        if work.version_for(model) is None:\n            await self._cache.keep(slot, answer)",
-        after="        await self._cache.keep(slot, answer)",
+        before="        if work.version_for(answer.model) is None:\n"
+        "            await self._cache.keep(slot, answer, seat=seat)",
+        after="        await self._cache.keep(slot, answer, seat=seat)",
         killer="tests/gateway/test_redaction.py::test_a_redacted_answer_is_not_cached",
     ),
 )

@@ -31,7 +31,9 @@ from app.models import (
     Turn,
     Usage,
 )
-from app.services.cache import AnswerCache, CachedAnswer, Partition, Slot
+from app.services.cache import AnswerCache, CacheRules, Partition, ReadSet, Slot
+from app.services.cache_entries import CachedAnswer
+from app.services.purges import Purges
 from app.stores.memory_cache import MemoryCache
 from app.stores.sql.engine import Database
 from app.stores.sql.sessions import SqlSessionStore
@@ -209,12 +211,15 @@ async def test_a_stored_turn_of_a_lower_label_leaves_the_mark_as_it_is(tmp_path:
 
 
 def slot(*, tenant: str = "a", label: Label = Label.PUBLIC, clearance: Label = Label.CONFIDENTIAL) -> Slot:
-    partition = Partition(tenant=tenant, label=label, clearance=clearance, policy="p", catalog="c", documents="d")
+    reads = ReadSet(clearance=clearance, models=None, collection=None, filter=None)
+    partition = Partition(tenant=tenant, label=label, reads=reads, policy="p", catalog="c", documents="d")
     return Slot(request=ChatRequest(messages=(Message.of("user", "Hello"),)), partition=partition)
 
 
 def cache(store: MemoryCache, *, secret: bytes = b"s" * 32) -> AnswerCache:
-    return AnswerCache(store=store, secret=secret, ttl=60, max_temperature=2.0)
+    purges = Purges(store=store, secret=secret, make_id=lambda: "ledger")
+    rules = CacheRules(ttl=60, max_temperature=2.0)
+    return AnswerCache(store=store, secret=secret, rules=rules, purges=purges, clock=lambda: NOW)
 
 
 def answer(label: Label) -> CachedAnswer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -106,6 +107,28 @@ async def test_a_value_without_time_to_live_is_not_kept_and_ends_the_one_before(
     await store.set("key", b"old", ttl=60)
     await store.set("key", b"new", ttl=ttl)
     assert await store.get("key") is None
+
+
+async def test_several_are_found_with_one_question(store: CacheStore) -> None:
+    await store.set("a", b"1", ttl=60)
+    await store.set("c", b"", ttl=60)
+    assert await store.get_many(["a", "b", "c"]) == [b"1", None, b""]
+
+
+async def test_only_one_adds_what_is_not_there(store: CacheStore) -> None:
+    added = await asyncio.gather(*(store.add("key", str(number).encode(), ttl=60) for number in range(10)))
+    assert added.count(True) == 1
+    assert await store.get("key") == str(added.index(True)).encode()
+
+
+async def test_only_who_holds_a_key_extends_or_discards_it(store: CacheStore) -> None:
+    await store.add("key", b"mine", ttl=60)
+    assert not await store.extend("key", b"yours", ttl=60)
+    await store.discard("key", b"yours")
+    assert await store.extend("key", b"mine", ttl=60)
+    await store.discard("key", b"mine")
+    assert await store.get("key") is None
+    assert not await store.extend("key", b"mine", ttl=60)
 
 
 async def test_an_empty_value_is_a_value(store: CacheStore) -> None:
@@ -277,6 +300,41 @@ async def test_while_redis_is_away_it_is_looked_for_once_a_second_at_most(
     for _ in range(20):
         await redis.get("key")
     assert redis._probe is probe
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+async def test_a_redis_that_takes_no_writes_is_away_until_it_does(
+    redis: RedisCache, redis_server: RedisServer, clock: Ticks, trouble: str
+) -> None:
+    """It goes on answering reads meanwhile, which would be misses for ever."""
+    async with redis._redis.client() as admin:
+        if trouble == "full":
+            await admin.config_set("maxmemory", 1)
+        else:
+            await admin.replicaof("127.0.0.1", str(free_port()))
+        for _ in range(FAILURES_UNTIL_AWAY):
+            await redis.set("key", b"value", ttl=60)
+            await redis.get("key")
+        assert is_away(redis)
+        assert await redis.get("key") == b"value"
+        await look_again(redis, clock)
+        assert is_away(redis)
+        await admin.config_set("maxmemory", 0)
+        await admin.replicaof("NO", "ONE")
+    await look_again(redis, clock)
+    assert not is_away(redis)
+
+
+@pytest.mark.no_cover
+async def test_a_stall_of_this_process_does_not_count_against_redis(hasty: RedisCache) -> None:
+    async def stall() -> None:
+        for _ in range(5):
+            time.sleep(2 * BUDGET_SECONDS)  # noqa: ASYNC251  (that is the stall)
+            await asyncio.sleep(0)
+
+    await hasty.ping()
+    await asyncio.gather(stall(), *(hasty.set(f"key {number}", b"value", ttl=60) for number in range(5)))
+    assert hasty._failures == 0
 
 
 async def test_what_redis_would_not_delete_does_not_come_back(

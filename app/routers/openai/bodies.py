@@ -207,7 +207,7 @@ class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
 
     def _cache(self, options: HeaderOptions) -> CacheUse:
         stated = options.cache if self.cache is None else self.cache
-        return cache_use(True if stated is None else stated)
+        return cache_use(True if stated is None else stated, asked=stated is not None)
 
 
 def _as_given(value: Strict | str | None) -> JSONValue:

@@ -10,6 +10,7 @@ from app.dependencies import EDGE, AnyCaller, ChatCaller, EmbeddingsCaller, Serv
 from app.errors import UnknownModelError
 from app.models import Model
 from app.routers.bodies import BoundedRoute
+from app.routers.freshness import FreshnessDep
 from app.routers.openai.bodies import ChatCompletionBody
 from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
 from app.routers.openai.options import OptionsDep
@@ -27,10 +28,10 @@ OWNER = "sluice"
 
 @router.post("/chat/completions", response_model=CompletionReply, responses=STREAM)
 async def complete(
-    body: ChatCompletionBody, services: ServicesDep, caller: ChatCaller, options: OptionsDep
+    body: ChatCompletionBody, services: ServicesDep, caller: ChatCaller, options: OptionsDep, freshness: FreshnessDep
 ) -> Response:
     """Answer a conversation as OpenAI does, whole or, with `stream`, in chunks."""
-    events = services.gateway.answer(body.to_request(options), caller=caller)
+    events = services.gateway.answer(freshness.restrict(body.to_request(options)), caller=caller)
     surface = CompletionSurface(include_usage=body.include_usage)
     return StreamReply(events, surface=surface) if body.stream else WholeReply(events, surface=surface)
 

@@ -1,0 +1,84 @@
+"""One call among several workers: who holds the lease makes it, the others wait for the answer it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+
+from app.models import Attempt, Stop
+from app.protocols import CacheStore
+from app.services.cache import AnswerCache, Slot
+from app.services.cache_entries import CachedAnswer
+from app.services.flights import PASSED_ON, Item, Source
+
+# A worker that was killed holds up the others for as long as this at most.
+LEASE_SECONDS = 3.0
+# How often a worker that waits looks for the answer.
+LOOK_EVERY = 0.05
+
+
+class LeasedCalls:
+    """Calls to models under leases in a store that all workers share. `make_id` names this worker as a holder."""
+
+    def __init__(
+        self,
+        *,
+        store: CacheStore,
+        cache: AnswerCache,
+        make_id: Callable[[], str],
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._holder = make_id().encode()
+        self._lease_seconds = lease_seconds
+
+    async def run(self, key: str, slot: Slot, *, call: Source) -> AsyncGenerator[Item, None]:
+        """The items of the call, or those of an answer that was kept since this request looked for one."""
+        held = False
+        while not held:
+            held = await self._store.add(_place(key), self._holder, ttl=self._lease_seconds)
+            # Looked for after the lease, so that nothing can be kept between the two.
+            entry = await self._cache.find(slot)
+            if entry is not None:
+                for item in _items(entry.answer):
+                    yield item
+                return
+            if not held:
+                await asyncio.sleep(LOOK_EVERY)
+        async with self._held(key), aclosing(call()) as items:
+            async for item in items:
+                yield item
+
+    async def release(self, key: str) -> None:
+        """Whoever waits may go on: the answer is kept, or will not be."""
+        await self._store.discard(_place(key), self._holder)
+
+    @asynccontextmanager
+    async def _held(self, key: str) -> AsyncIterator[None]:
+        """Hold on to the lease; it is given back if the call fails, and otherwise runs on until `release`."""
+        renewing = asyncio.create_task(self._renew(key))
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(self._store.discard(_place(key), self._holder))
+            raise
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, key: str) -> None:
+        held = True
+        while held:
+            await asyncio.sleep(self._lease_seconds / 3)
+            held = await self._store.extend(_place(key), self._holder, ttl=self._lease_seconds)
+
+
+def _place(key: str) -> str:
+    return f"lease:{key}"
+
+
+def _items(answer: CachedAnswer) -> list[Item]:
+    """A kept answer as the items of the call that it is from."""
+    stops = [Stop(reason=reason, index=index) for index, reason in enumerate(answer.finish_reasons)]
+    return [Attempt(model=answer.model, outcome=PASSED_ON), *answer.deltas, answer.usage, *stops]
