@@ -10,7 +10,8 @@ from app.dependencies import EDGE, ChatCaller, ExplanationCaller, ServicesDep, S
 from app.models import Candidate
 from app.routers.bodies import BoundedRoute
 from app.routers.freshness import FreshnessDep
-from app.routers.native import ChatBody, ChatReply, NativeSurface, breaker_word, pricing_reply, route_reply
+from app.routers.native import ChatBody, ChatReply, NativeSurface
+from app.routers.native_replies import breaker_word, pricing_reply, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.routers.schemas import EVENT, ExplanationReply
 from app.services.catalog import CatalogView

@@ -10,17 +10,15 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field, JsonValue
-from starlette.datastructures import FormData, UploadFile
 
 from app.dependencies import EDGE, DocumentReader, DocumentWriter, ServicesDep, StatedLabelDep
-from app.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError, UnsupportedMediaError
+from app.errors import NotFoundError
 from app.models import Caller, DocumentKey, DocumentVersion, Label
-from app.routers.bodies import LARGEST_FILE, BoundedRoute, check_text, decode_json
-from app.routers.native import LabelWord, Name, Strict
+from app.routers.bodies import BoundedRoute
+from app.routers.native import Name
 from app.routers.replies import json_response
 from app.routers.schemas import EVENT, DocumentReply, DocumentsPageReply, DocumentsReply, DocumentTextReply
-from app.routers.validation import validate
+from app.routers.uploads import DocumentsBody, read_uploads
 from app.services.ingestion import Upload
 from app.services.reading import Excerpt, Reader
 from app.wiring import Services
@@ -30,40 +28,10 @@ router = APIRouter(prefix="/documents", tags=["documents"], route_class=BoundedR
 # Most clients and proxies give up on an answer after five minutes.
 WAIT_SECONDS = 240.0
 REMOVAL_WAIT_SECONDS = 5.0
-FILES_AT_ONCE = 1000
-FORM_FIELDS = frozenset({"files", "ids", "collection", "sensitivity", "metadata"})
-JSON_FIELDS = frozenset({"ids", "metadata"})
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 EVENTS = "text/event-stream"
 Accept = Annotated[str, Header(max_length=1000)]
-Metadata = Annotated[dict[str, JsonValue], Field(max_length=100)]
-
-
-class DocumentBody(Strict):
-    id: Name | None = None
-    title: Annotated[str, Field(max_length=1000)] | None = None
-    content: Annotated[str, Field(min_length=1)]
-    metadata: Annotated[Metadata, Field(default_factory=dict)]
-    sensitivity: LabelWord | None = None
-
-
-class DocumentsBody(Strict):
-    """Documents as text. Values beside the list are defaults; of two labels the stricter wins."""
-
-    documents: Annotated[list[DocumentBody], Field(min_length=1, max_length=10_000)]
-    collection: Name = "default"
-    sensitivity: LabelWord | None = None
-    metadata: Annotated[Metadata, Field(default_factory=dict)]
-
-
-class FormDefaults(Strict):
-    """The fields of a multipart upload beside its files; `ids` are the files' ids in their order."""
-
-    ids: list[Name] | None = None
-    collection: Name = "default"
-    sensitivity: LabelWord | None = None
-    metadata: Annotated[Metadata, Field(default_factory=dict)]
 
 
 def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +91,7 @@ async def add_documents(
     That answer is 202 with how far each is if it takes more than four minutes, or what it needs is away.
     With an `Idempotency-Key` the same request again changes nothing, and another one under the key is refused.
     """
-    uploads = await _read_uploads(request, stated=stated)
+    uploads = await read_uploads(request, stated=stated)
     versions = await _accept_once(services, uploads, caller=caller, key=idempotency_key)
     if not wait:
         return _documents_response(versions, status=202)
@@ -262,77 +230,6 @@ async def _accept_once(
     versions = await services.ingestion.accept(uploads, caller=caller)
     await services.replays.remember(key, uploads, caller=caller)
     return versions
-
-
-async def _read_uploads(request: Request, *, stated: Label | None) -> list[Upload]:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "application/json":
-        body = validate(DocumentsBody, await request.json())
-        return [_text_upload(document, body=body, stated=stated) for document in body.documents]
-    if media_type == "multipart/form-data":
-        async with request.form(max_files=FILES_AT_ONCE, max_fields=100) as form:
-            return await _file_uploads(form, stated=stated)
-    raise UnsupportedMediaError("Send documents as application/json or multipart/form-data.")
-
-
-def _text_upload(document: DocumentBody, *, body: DocumentsBody, stated: Label | None) -> Upload:
-    return Upload(
-        id=document.id,
-        collection=body.collection,
-        title=document.title,
-        content=document.content.encode(),
-        media_type="text/plain",
-        filename=None,
-        label=_join(document.sensitivity, body.sensitivity, stated),
-        metadata={**body.metadata, **document.metadata},
-    )
-
-
-async def _file_uploads(form: FormData, *, stated: Label | None) -> list[Upload]:
-    defaults = _form_defaults(form)
-    files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
-    if not files:
-        raise InvalidRequestError("Send at least one file in the field `files`.", param="files")
-    ids: Sequence[str | None] = defaults.ids or [None] * len(files)
-    if len(ids) != len(files):
-        raise InvalidRequestError("Send as many ids as files.", param="ids")
-    label = _join(defaults.sensitivity, stated)
-    pairs = zip(files, ids, strict=True)
-    return [await _file_upload(file, id=id, defaults=defaults, label=label) for file, id in pairs]
-
-
-async def _file_upload(file: UploadFile, *, id: str | None, defaults: FormDefaults, label: Label | None) -> Upload:
-    if file.size is not None and file.size > LARGEST_FILE:
-        raise PayloadTooLargeError
-    filename = (file.filename or "").replace("\\", "/").rpartition("/")[2][:512]
-    check_text(filename)
-    return Upload(
-        id=id,
-        collection=defaults.collection,
-        title=None,
-        content=await file.read(),
-        media_type=None,
-        filename=filename or None,
-        label=label,
-        metadata=defaults.metadata,
-    )
-
-
-def _form_defaults(form: FormData) -> FormDefaults:
-    """The fields beside the files; a field that is not known, or is given twice, is refused."""
-    values: dict[str, object] = {}
-    for name, value in form.multi_items():
-        if name == "files" and isinstance(value, UploadFile):
-            continue
-        if name not in FORM_FIELDS or name in values or not isinstance(value, str):
-            raise InvalidRequestError("A form field is not known or is given twice.", param="form")
-        check_text(value)
-        values[name] = decode_json(value.encode()) if name in JSON_FIELDS else value
-    return validate(FormDefaults, values)
-
-
-def _join(*labels: Label | None) -> Label | None:
-    return max((label for label in labels if label is not None), default=None)
 
 
 def _documents_response(versions: Iterable[DocumentVersion], *, status: int) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -22,32 +22,26 @@ from pydantic.json_schema import WithJsonSchema
 from app.errors import SluiceError
 from app.models import (
     Admitted,
-    Attempt,
     CacheUse,
     ChatRequest,
-    Citation,
     Complexity,
     Delta,
     Event,
     Finished,
-    Grounding,
     ImagePart,
     Label,
     Message,
-    Model,
     Part,
     RetrievalScope,
-    Route,
     Sampling,
     Started,
     TextPart,
-    Usage,
 )
 from app.routers.attachments import check_image, is_text, read_text
 from app.routers.fields import BY_SHAPE, by
+from app.routers.native_replies import citation_replies, grounding_reply, route_reply, usage_reply
 from app.routers.replies import Answer, error_body
 from app.routers.schemas import GroundingReply, RouteReply, UsageReply
-from app.services.catalog import CatalogView
 
 LONGEST_MESSAGE = 1_000_000
 
@@ -334,74 +328,3 @@ def _done(finished: Finished) -> dict[str, Any]:
 
 def _sse(value: Mapping[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(value) + b"\n\n"
-
-
-def usage_reply(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "estimated": usage.estimated,
-    }
-
-
-def citation_replies(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "number": citation.number,
-            "document_id": citation.document_id,
-            "version": citation.version,
-            "title": citation.title,
-            "content": citation.content,
-            "score": round(citation.score, 4),
-            "collection": citation.collection,
-            "passage": citation.passage,
-            "quote": citation.quote,
-            "page": citation.page,
-            "start": citation.start,
-            "end": citation.end,
-            "supported": citation.supported,
-        }
-        for citation in citations
-    ]
-
-
-def pricing_reply(model: Model | None) -> dict[str, float] | None:
-    """US dollars for a token, `None` if the price is unknown."""
-    price = model.price if model is not None else None
-    return None if price is None else {"prompt": price.prompt, "completion": price.completion}
-
-
-def breaker_word(model: str, *, view: CatalogView) -> str:
-    """An open breaker sends a model to the end of every plan, refusing nothing."""
-    return "open" if model in view.health.open else "closed"
-
-
-def _attempt_reply(attempt: Attempt) -> dict[str, Any]:
-    reply: dict[str, Any] = {"model": attempt.model, "outcome": attempt.outcome}
-    if attempt.usage is not None:
-        reply["usage"] = usage_reply(attempt.usage)
-    if attempt.check is not None:
-        reply["check"] = attempt.check
-    return reply
-
-
-def grounding_reply(grounding: Grounding) -> dict[str, Any]:
-    """What was checked: each claim of the answer with its place there and the evidence for it."""
-    return {"outcome": grounding.outcome, "claims": [asdict(claim) for claim in grounding.claims]}
-
-
-def route_reply(route: Route) -> dict[str, Any]:
-    """The explanation of a route: names, numbers and positions, never text."""
-    return {
-        "label": route.label.word,
-        "raised_by": [
-            {"detector": finding.detector, "where": finding.where, "count": finding.count}
-            for finding in route.raised_by
-        ],
-        "rule": route.rule,
-        "candidates": [{"model": candidate.model, "dropped": candidate.dropped} for candidate in route.candidates],
-        "attempts": [_attempt_reply(attempt) for attempt in route.attempts],
-        "cache": route.cache,
-        "history": route.history,
-    }

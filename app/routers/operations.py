@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 from app.dependencies import AnyCaller, ServicesDep
 from app.errors import SluiceError
 from app.models import Model
-from app.routers.native import breaker_word, pricing_reply
+from app.routers.native_replies import breaker_word, pricing_reply
 from app.routers.pages import page, prefers_html
 from app.routers.replies import json_response
 from app.routers.schemas import CatalogReply, HealthReply, ReadyReply, RootReply

@@ -9,11 +9,11 @@ import pytest
 from pydantic import BaseModel
 
 from app.models import ImagePart, Message, Sampling, TextPart, ToolCall, Tooling
-from app.routers.documents import DocumentBody
 from app.routers.native import ChatBody
 from app.routers.openai.bodies import ChatCompletionBody, RefusedFields
 from app.routers.openai.embeddings import EmbeddingsBody
 from app.routers.search import SearchBody
+from app.routers.uploads import DocumentBody
 
 POSITIONS = {
     ChatBody: {"message", "content", "messages", "documents"},

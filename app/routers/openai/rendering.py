@@ -10,7 +10,7 @@ import orjson
 
 from app.errors import SluiceError
 from app.models import Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
-from app.routers.native import citation_replies, grounding_reply, route_reply
+from app.routers.native_replies import citation_replies, grounding_reply, route_reply
 from app.routers.replies import Answer, error_body
 
 DONE = b"data: [DONE]\n\n"

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import DocumentKey, Label
 from app.protocols import Echo, Fingerprints, Standing
+from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import Database, in_batches, insert
-from app.stores.sql.tables import LabelRank, documents, echoes, versions
+from app.stores.sql.tables import documents, echoes, versions
 
 LITTLE_ENDIAN = "<u8"
 

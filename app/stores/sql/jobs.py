@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import DocumentStatus, Job, JobKind, Label
 from app.stores.sql import rows, words
+from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import in_batches, insert_absent
 from app.stores.sql.tables import (
-    LabelRank,
     attributes,
     chunks,
     collections,

@@ -25,9 +25,10 @@ from app.models import (
 )
 from app.protocols import Clock, Outline
 from app.stores.sql import session_lists, session_paths
+from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import Database, insert, insert_absent
 from app.stores.sql.session_rows import fold, path_columns, read_entry, turn_row
-from app.stores.sql.tables import LabelRank, loose_turns, sessions, summaries, turns
+from app.stores.sql.tables import loose_turns, sessions, summaries, turns
 
 
 def _random_id() -> str:
