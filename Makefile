@@ -11,6 +11,8 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 	--no-emit-index-url --no-emit-find-links --no-header
 CLIENTS := tests/clients
 PEERS := benchmarks/speed/peers
+# The files of tests are shared out over two processes; more would disturb those that measure time.
+SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile
 CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 	$(notdir $(patsubst %/requirements.txt,%,$(wildcard $(CLIENTS)/*/requirements.txt))))
 
@@ -116,10 +118,10 @@ check-security: $(VENV)/.dev
 	@echo "bandit"; $(PY) -m bandit --quiet --recursive --severity-level medium --configfile pyproject.toml app scripts
 
 test: lint install servers ## Run the checks and the tests, with coverage
-	@PYTHONHASHSEED=0 $(PY) -m pytest -m "not slow and not clients" --cov --cov-fail-under=80 $(ARGS)
+	@PYTHONHASHSEED=0 $(PY) -m pytest $(SIDE_BY_SIDE) -m "not slow and not clients" --cov --cov-fail-under=80 $(ARGS)
 
 test-all: lint install servers nginx clients ## The same with the slow tests: soaks, crash matrices, servers, clients
-	@PYTHONHASHSEED=0 $(PY) -m pytest --cov --cov-fail-under=80 $(ARGS)
+	@PYTHONHASHSEED=0 $(PY) -m pytest $(SIDE_BY_SIDE) --cov --cov-fail-under=80 $(ARGS)
 
 # Upkeep
 

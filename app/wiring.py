@@ -88,6 +88,19 @@ class Services:
     embedder: EmbeddingModel
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the services are built from; `shared` says that other processes use the same record."""
+
+    settings: Settings
+    engines: Engines
+    models: Models
+    enforcement: Enforcement
+    access: Access
+    metrics: Metrics
+    shared: bool
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings, *, at_rest: bool = False, role: ProcessRole = ALONE
@@ -115,13 +128,15 @@ async def open_services(
         access = build_access(settings, engines=engines)
         stack.push_async_callback(access.windows.close)
         services = _build(
-            settings,
-            engines=engines,
-            models=models,
-            enforcement=enforcement,
-            access=access,
-            metrics=metrics,
-            shared=shared,
+            Parts(
+                settings=settings,
+                engines=engines,
+                models=models,
+                enforcement=enforcement,
+                access=access,
+                metrics=metrics,
+                shared=shared,
+            )
         )
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
@@ -156,40 +171,20 @@ async def _examine(services: Services) -> None:
     services.ingestion.wake()
 
 
-def _build(
-    settings: Settings,
-    *,
-    engines: Engines,
-    models: Models,
-    enforcement: Enforcement,
-    access: Access,
-    metrics: Metrics,
-    shared: bool,
-) -> Services:
-    """Plain constructor calls, from the bottom up. `shared` says that other processes use the same record."""
+def _build(parts: Parts) -> Services:
+    """Plain constructor calls, from the bottom up."""
+    settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
-    recorder = Recorder(metrics=metrics, audit=enforcement.audit, decisions=Decisions(), clock=now)
+    recorder = Recorder(metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), clock=now)
     retrieval = _build_retrieval(engines, documents=documents)
-    ingestion = _build_ingestion(
-        settings, engines=engines, enforcement=enforcement, documents=documents, metrics=metrics, shared=shared
-    )
+    ingestion = _build_ingestion(parts, documents=documents)
     chores = Chores()
-    caching = build_caching(settings, engines=engines, metrics=metrics)
-    gateway = _build_gateway(
-        settings,
-        engines=engines,
-        models=models,
-        enforcement=enforcement,
-        access=access,
-        retrieval=retrieval,
-        caching=caching,
-        chores=chores,
-        recorder=recorder,
-    )
+    caching = build_caching(settings, engines=engines, metrics=parts.metrics)
+    gateway = _build_gateway(parts, retrieval=retrieval, caching=caching, chores=chores, recorder=recorder)
     return Services(
         settings=settings,
         version=VERSION,
-        metrics=metrics,
+        metrics=parts.metrics,
         authenticator=access.authenticator,
         keys=access.keys,
         admission=access.admission,
@@ -198,16 +193,14 @@ def _build(
         relabelling=Relabelling(documents=documents, audit=enforcement.audit, wake=ingestion.wake),
         retrieval=retrieval,
         search=Search(retrieval=retrieval, labeller=enforcement.labeller, audit=enforcement.audit),
-        embeddings=_build_embeddings(
-            settings, engines=engines, models=models, enforcement=enforcement, metrics=metrics
-        ),
+        embeddings=_build_embeddings(parts),
         labeller=enforcement.labeller,
         enforcement=enforcement,
-        catalog=models.catalog,
+        catalog=parts.models.catalog,
         documents=documents,
         decisions=recorder.decisions,
         sessions=SessionAccess(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
-        session_upkeep=_build_session_upkeep(settings, engines=engines, gateway=gateway, chores=chores),
+        session_upkeep=_build_session_upkeep(parts, gateway=gateway, chores=chores),
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
         replays=Replays(store=SqlReplayStore(engines.database, clock=now), secret=engines.secret),
         cache=engines.cache,
@@ -217,10 +210,9 @@ def _build(
     )
 
 
-def _build_embeddings(
-    settings: Settings, *, engines: Engines, models: Models, enforcement: Enforcement, metrics: Metrics
-) -> Embeddings:
-    named = NamedEmbeddings(settings, egress=engines.egress)
+def _build_embeddings(parts: Parts) -> Embeddings:
+    engines, models, enforcement = parts.engines, parts.models, parts.enforcement
+    named = NamedEmbeddings(parts.settings, egress=engines.egress)
 
     async def find(name: str, dimensions: int | None) -> EmbeddingModel:
         """A provider's embedding model by name; the models that the catalog chats with are none."""
@@ -233,7 +225,7 @@ def _build_embeddings(
         find_model=find,
         labeller=enforcement.labeller,
         audit=enforcement.audit,
-        metrics=metrics,
+        metrics=parts.metrics,
     )
 
 
@@ -248,24 +240,17 @@ def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval
     )
 
 
-def _build_ingestion(
-    settings: Settings,
-    *,
-    engines: Engines,
-    enforcement: Enforcement,
-    documents: SqlDocumentStore,
-    metrics: Metrics,
-    shared: bool,
-) -> Ingestion:
+def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
+    settings, engines, enforcement = parts.settings, parts.engines, parts.enforcement
     return Ingestion(
         documents=documents,
         indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
         audit=enforcement.audit,
         default_label=settings.document_default_label,
-        metrics=metrics,
+        metrics=parts.metrics,
         clock=now,
         at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
-        shared=shared,
+        shared=parts.shared,
         announce=engines.bell.ring if engines.bell else None,
     )
 
@@ -283,20 +268,12 @@ def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: E
 
 
 def _build_gateway(
-    settings: Settings,
-    *,
-    engines: Engines,
-    models: Models,
-    enforcement: Enforcement,
-    access: Access,
-    retrieval: Retrieval,
-    caching: Caching,
-    chores: Chores,
-    recorder: Recorder,
+    parts: Parts, *, retrieval: Retrieval, caching: Caching, chores: Chores, recorder: Recorder
 ) -> Gateway:
+    settings, models, enforcement = parts.settings, parts.models, parts.enforcement
     return Gateway(
-        admission=access.admission,
-        sessions=Sessions(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
+        admission=parts.access.admission,
+        sessions=Sessions(store=parts.engines.sessions, chores=chores, clock=now, make_id=new_id),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),
         cache=caching.reuse,
@@ -314,14 +291,14 @@ def _build_gateway(
     )
 
 
-def _build_session_upkeep(settings: Settings, *, engines: Engines, gateway: Gateway, chores: Chores) -> SessionUpkeep:
+def _build_session_upkeep(parts: Parts, *, gateway: Gateway, chores: Chores) -> SessionUpkeep:
     return SessionUpkeep(
-        store=engines.sessions,
+        store=parts.engines.sessions,
         chores=chores,
         ask=lambda request, caller: gateway.answer(request, caller=caller),
         clock=now,
-        asks_models=settings.session_upkeep == "model",
-        retention_days=settings.session_retention_days,
+        asks_models=parts.settings.session_upkeep == "model",
+        retention_days=parts.settings.session_retention_days,
     )
 
 

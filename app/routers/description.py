@@ -46,6 +46,8 @@ WITHOUT_SCOPE = frozenset({"get /models", "get /v1/models", "get /v1/models/{nam
 # Operations that grant something.
 GRANTING = frozenset({"post /keys", "patch /keys/{key_id}"})
 CHANGING_A_KEY = frozenset({"patch /keys/{key_id}", "delete /keys/{key_id}", "post /keys/{key_id}/rotate"})
+# Operations that begin something under an id that may be taken.
+BEGINNING = frozenset({"post /sessions"})
 # Operations whose bodies may be files.
 STORING = frozenset({"post /documents"})
 FOR_ADMINISTRATORS = frozenset({"post /documents/{document_id}/declassify", "put /collections/{name}"})
@@ -99,7 +101,7 @@ OF_OPERATIONS: Sequence[tuple[frozenset[str], Errors]] = (
     (EMBEDDING, FROM_EMBEDDERS),
     (STORING, (errors.EmptyDocumentError, errors.ConflictError)),
     (GRANTING, (errors.PermissionDeniedError,)),
-    (CHANGING_A_KEY | FOR_ADMINISTRATORS, (errors.ConflictError,)),
+    (CHANGING_A_KEY | FOR_ADMINISTRATORS | BEGINNING, (errors.ConflictError,)),
 )
 
 Operation = dict[str, Any]

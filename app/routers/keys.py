@@ -14,6 +14,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from app.dependencies import EDGE, AdminCaller, ServicesDep
+from app.errors import NotFoundError
 from app.models import ORDINARY_SCOPES, Budget, Caller, Key, Label, Limits, Scope
 from app.routers.bodies import BoundedRoute
 from app.routers.native import LabelWord, Name, Strict
@@ -152,8 +153,11 @@ async def list_keys(services: ServicesDep, caller: AdminCaller) -> Response:
 
 @router.get("/{key_id}", response_model=KeyReply)
 async def read_key(key_id: str, services: ServicesDep, caller: AdminCaller) -> Response:
-    """What a key allows, without its secret."""
-    return json_response(_key_reply(visible(await services.keys.get(key_id), caller=caller)), headers=NO_STORE)
+    """What a key that works allows, without its secret; one that was revoked is in the list alone."""
+    key = visible(await services.keys.get(key_id), caller=caller)
+    if key.revoked_at is not None:
+        raise NotFoundError
+    return json_response(_key_reply(key), headers=NO_STORE)
 
 
 @router.patch("/{key_id}", response_model=KeyReply)

@@ -69,3 +69,13 @@ async def alone(tmp_path: Path) -> AsyncIterator[Service]:
     """Nothing is configured and nothing is there."""
     async with running(tmp_path, vector_store="memory") as service:
         yield service
+
+
+@pytest.fixture
+async def quiet(
+    tmp_path: Path, openai_upstream: ScriptedUpstream, ollama_upstream: ScriptedUpstream
+) -> AsyncIterator[Gateway]:
+    """No model is asked in the background, so that every call is one for an answer."""
+    settings = cloud_settings(openai_upstream) | {"ollama_base_url": ollama_upstream.origin, "vector_store": "memory"}
+    async with running(tmp_path, session_upkeep="none", **settings) as service:
+        yield Gateway(service=service, cloud=openai_upstream, local=ollama_upstream)

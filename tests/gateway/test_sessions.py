@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,6 @@ from tests.support.upstream import ScriptedUpstream
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
 TITLE = "Facts about water"
 SUMMARY = "They spoke about water."
-
-
-@pytest.fixture
-async def quiet(
-    tmp_path: Path, openai_upstream: ScriptedUpstream, ollama_upstream: ScriptedUpstream
-) -> AsyncIterator[Gateway]:
-    """No model is asked in the background, so that every call is one for an answer."""
-    settings = cloud_settings(openai_upstream) | {"ollama_base_url": ollama_upstream.origin, "vector_store": "memory"}
-    async with running(tmp_path, session_upkeep="none", **settings) as service:
-        yield Gateway(service=service, cloud=openai_upstream, local=ollama_upstream)
 
 
 async def get(gateway: Gateway, path: str, *, status: int = 200) -> Any:
@@ -265,7 +255,7 @@ async def test_a_session_is_trimmed_to_the_only_model_that_may_have_it(
         async with running(tmp_path, session_upkeep="none", **settings) as service:
             gateway = Gateway(service=service, cloud=openai_upstream, local=local)
             for _ in range(3):
-                await gateway.chat("water " * 2_400, session_id="s", sensitivity="confidential")
+                await gateway.chat("water " * 3_500, session_id="s", sensitivity="confidential")
             answer = await gateway.chat("Now?", session_id="s")
             assert (answer["model_used"], answer["route"]["history"]) == (LOCAL, "trimmed")
             assert 3 <= len(sent(local)) <= 5

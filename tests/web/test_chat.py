@@ -34,7 +34,7 @@ PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAW
 
 def is_answer(request: RecordedRequest) -> bool:
     """Whether a request to a model is for an answer that the page waits for, and not for a title."""
-    return b'"stream":true' in request.body
+    return b'"max_tokens"' not in request.body
 
 
 async def ask(tab: Tab, text: str) -> None:
