@@ -54,7 +54,7 @@ async def test_many_at_once_make_one_call_streaming_or_not(gateway: Gateway) -> 
     client = gateway.service.client
     streams = [asyncio.create_task(stream(client)) for _ in range(MANY)]
     wholes = [asyncio.create_task(whole(client)) for _ in range(MANY)]
-    await gateway.cloud.wait_requests(1)
+    await until(lambda: bool(gateway.cloud.completions))
     gate.set()
     assert await asyncio.gather(*streams) == [TEXT] * MANY
     answers = await asyncio.gather(*wholes)
@@ -71,7 +71,7 @@ async def test_the_one_that_began_may_leave_and_each_session_keeps_its_own_turns
     gateway.cloud.script = StallMidStream(gate=gate)
     client = gateway.service.client
     leader = asyncio.create_task(stream(client, session_id="s0"))
-    await gateway.cloud.wait_requests(1)
+    await until(lambda: bool(gateway.cloud.completions))
     followers = [asyncio.create_task(stream(client, session_id=f"s{number}")) for number in range(1, 4)]
     counts = gateway.service.app.state.services.caching.tally.of("default", Label.PUBLIC)
     await until(lambda: counts.lookups == len(followers) + 1)
@@ -90,7 +90,7 @@ async def test_the_one_that_began_may_leave_and_each_session_keeps_its_own_turns
 async def test_the_call_is_cancelled_with_its_last_reader(gateway: Gateway) -> None:
     gateway.cloud.script = StallMidStream()
     readers = [asyncio.create_task(stream(gateway.service.client)) for _ in range(3)]
-    await gateway.cloud.wait_requests(1)
+    await until(lambda: bool(gateway.cloud.completions))
     counts = gateway.service.app.state.services.caching.tally.of("default", Label.PUBLIC)
     await until(lambda: counts.lookups == len(readers))
     for reader in readers:
