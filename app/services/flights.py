@@ -122,6 +122,11 @@ class Flights:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def readers(self) -> int:
+        """How many requests have a seat on the calls that take in others."""
+        return sum(flight.readers for flight in self._open.values())
+
     def seat(self, key: str | None, *, book: Book, through: Through | None = None) -> Seat:
         """A seat that is taken when it is first read from; its call would be made `through` something."""
         return Seat(self, key, book=book, through=through)
@@ -157,6 +162,10 @@ class _Flight:
         self._billed = False
         self._settling: asyncio.Task[None] | None = None
         self._flying: asyncio.Task[None] | None = None
+
+    @property
+    def readers(self) -> int:
+        return len(self._seats)
 
     # For the seats
 

@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.models import Label
 from tests.gateway.conftest import CLOUD, Gateway, cloud_settings
 from tests.support.answer import Answer
 from tests.support.behaviours import SlowFirstToken, StallMidStream, Status
@@ -73,8 +72,8 @@ async def test_the_one_that_began_may_leave_and_each_session_keeps_its_own_turns
     leader = asyncio.create_task(stream(client, session_id="s0"))
     await until(lambda: bool(gateway.cloud.completions))
     followers = [asyncio.create_task(stream(client, session_id=f"s{number}")) for number in range(1, 4)]
-    counts = gateway.service.app.state.services.caching.tally.of("default", Label.PUBLIC)
-    await until(lambda: counts.lookups == len(followers) + 1)
+    flights = gateway.service.app.state.services.caching.reuse.flights
+    await until(lambda: flights.readers == len(followers) + 1)
     leader.cancel()
     await asyncio.gather(leader, return_exceptions=True)
     gate.set()
@@ -91,8 +90,8 @@ async def test_the_call_is_cancelled_with_its_last_reader(gateway: Gateway) -> N
     gateway.cloud.script = StallMidStream()
     readers = [asyncio.create_task(stream(gateway.service.client)) for _ in range(3)]
     await until(lambda: bool(gateway.cloud.completions))
-    counts = gateway.service.app.state.services.caching.tally.of("default", Label.PUBLIC)
-    await until(lambda: counts.lookups == len(readers))
+    flights = gateway.service.app.state.services.caching.reuse.flights
+    await until(lambda: flights.readers == len(readers))
     for reader in readers:
         reader.cancel()
     await gateway.cloud.wait_cancelled(1, within=1.0)
