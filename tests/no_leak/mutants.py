@@ -482,8 +482,8 @@ STORED: Sequence[Mutant] = (
         name="session marked only when its turn is stored",
         rule="The mark is raised durably before a turn is stored or dispatched",
         file="app/services/gateway.py",
-        before="await self._sessions.raise_mark(conversation, label=work.label)",
-        after="conversation",
+        before="await self._sessions.raise_mark(work.conversation, label=work.label)",
+        after="work.conversation",
         killer=_rules("test_a_session_is_marked_before_its_turn_is_sent"),
     ),
     Mutant(
