@@ -7,7 +7,6 @@ import hashlib
 import hmac
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import orjson
 from pydantic import TypeAdapter
