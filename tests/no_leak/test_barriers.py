@@ -13,6 +13,7 @@ import pytest
 
 from app.errors import ModelNotAllowedError, NoClearedModelError, NotFoundError
 from app.models import Caller, Label, RetrievalScope, SessionQuery
+from app.protocols import EmbeddingModel
 from app.services.embeddings import EmbeddingRequest, Embeddings
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval, SearchQuery
 from app.stores.sql.engine import Database
@@ -85,7 +86,7 @@ async def test_a_text_above_the_clearance_of_a_provider_s_embedding_model_is_ref
 
 
 def embeddings(services: Services, named: RecordingEmbedder) -> Embeddings:
-    async def find(_: str, __: int | None) -> RecordingEmbedder:
+    async def find(_: str, __: int | None) -> EmbeddingModel:
         return named
 
     return Embeddings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -115,13 +115,13 @@ class RecordingEmbedder:
 
     def __init__(self, *, clearance: Label) -> None:
         self.model = Model(provider="openai", name="e", locality=Locality.CLOUD, clearance=clearance)
-        self.received: list[Dispatch[tuple[str, ...]]] = []
+        self.received: list[Dispatch[Sequence[str]]] = []
 
-    async def embed(self, dispatch: Dispatch[tuple[str, ...]], *, bulk: bool = False) -> Vectors:
+    async def embed(self, dispatch: Dispatch[Sequence[str]], *, bulk: bool = False) -> Vectors:
         self.received.append(dispatch)
         return np.eye(len(dispatch.payload), 384, dtype=np.float32)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+    def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
         return [(0, len(text))]
 
     async def close(self) -> None: ...
