@@ -813,7 +813,7 @@ SHARED: Sequence[Mutant] = (
         file="app/services/semantic.py",
         before="self._exact.key(replace(slot, request=rest))",
         after="self._exact.key(replace(slot, request=rest, partition=replace(partition, label=Label.PUBLIC)))",
-        killer=f"{SHARED_ANSWERS}::test_an_answer_to_other_words_never_crosses_a_label",
+        killer=f"{SHARED_ANSWERS}::test_other_words_find_the_answers_of_their_own_label_only",
     ),
     Mutant(
         name="wordings tried above the embedding model's clearance",
@@ -879,6 +879,14 @@ SHARED: Sequence[Mutant] = (
         before="max((label, *(passage.label for passage in head)))",
         after="label",
         killer=f"{RERANKING}::test_what_is_sent_carries_the_highest_label_of_question_and_passages",
+    ),
+    Mutant(
+        name="a reranker beside the egress",
+        rule="Every reranking goes through the egress with the label of question and passages",
+        file="app/providers/litellm_adapter.py",
+        before="        self._egress.admit(dispatch)\n        request = dispatch.payload\n",
+        after="        request = dispatch.payload\n",
+        killer=f"{BARRIERS}::test_a_reranker_in_the_cloud_gets_nothing_confidential_whatever_it_claims",
     ),
     Mutant(
         name="decisions for everyone",

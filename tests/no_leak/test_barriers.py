@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from app.errors import ModelNotAllowedError, NoClearedModelError, NotFoundError
-from app.models import Caller, Label, RetrievalScope, SessionQuery
-from app.protocols import EmbeddingModel
+from app.errors import ModelNotAllowedError, NoClearedModelError, NotClearedError, NotFoundError, UpstreamError
+from app.models import Caller, Dispatch, Label, Locality, Model, RetrievalScope, SessionQuery
+from app.protocols import EmbeddingModel, RerankRequest
+from app.providers.litellm_adapter import LiteLLMReranker
 from app.services.embeddings import EmbeddingRequest, Embeddings
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval, SearchQuery
 from app.stores.sql.engine import Database
@@ -21,10 +22,11 @@ from app.stores.sql.sessions import SqlSessionStore
 from app.wiring import Services
 from tests.no_leak.configurations import EMBEDDER
 from tests.no_leak.stage import Stage
-from tests.no_leak.test_rules import CANARY, ask, in_cloud
+from tests.no_leak.test_rules import CANARY, ask, egress, in_cloud
 from tests.no_leak.test_rules import stage as stage  # noqa: PLC0414  (a fixture)
 from tests.no_leak.test_shared_answers import RecordingEmbedder
 from tests.support.service import Service, running
+from tests.support.upstream import ScriptedUpstream
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -110,6 +112,26 @@ async def test_a_named_embedding_model_is_asked_only_by_keys_that_may_and_under_
         assert named.received == []
         await asked.embed(request, caller=Caller(models=frozenset({"openai/*"})))
     assert [dispatch.label for dispatch in named.received] == [Label.INTERNAL]
+
+
+# Rerankers
+
+
+@pytest.mark.filterwarnings("ignore")  # litellm's imports and clean-up warn
+async def test_a_reranker_in_the_cloud_gets_nothing_confidential_whatever_it_claims(
+    openai_upstream: ScriptedUpstream,
+) -> None:
+    """Neither question nor passage; the public ones are sent, to a server that cannot rank them."""
+    claiming = Model(provider="cohere", name="rerank", locality=Locality.CLOUD, clearance=Label.CONFIDENTIAL)
+    request = RerankRequest(f"What of {CANARY}?", (f"The storm passed over {CANARY}.",))
+    async with egress() as way_out:
+        reranker = LiteLLMReranker(claiming, egress=way_out, api_key="made-up", base_url=openai_upstream.origin)
+        with pytest.raises(NotClearedError):
+            await reranker.score(Dispatch(request, Label.CONFIDENTIAL, claiming))
+        assert openai_upstream.connections == 0
+        with pytest.raises(UpstreamError):
+            await reranker.score(Dispatch(request, Label.PUBLIC, claiming))
+        assert CANARY.encode() in openai_upstream.received
 
 
 # Sessions

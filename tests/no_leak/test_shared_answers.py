@@ -24,6 +24,7 @@ from tests.support.behaviours import SlowFirstToken
 
 QUESTION = "How can I buy a car?"
 OTHER_WORDS = "How do I purchase an automobile?"
+LOW = Label.INTERNAL
 SEMANTIC = {"cache": {"semantic": True}}
 
 
@@ -154,7 +155,16 @@ async def test_a_question_is_embedded_under_its_label(store: MemoryCache) -> Non
     assert [dispatch.label for dispatch in embedder.received] == [Label.INTERNAL]
 
 
-async def test_an_answer_to_other_words_never_crosses_a_label(gateway: Gateway, canary: str) -> None:
+async def test_other_words_find_the_answers_of_their_own_label_only(store: MemoryCache) -> None:
+    """Also where the label is not stated but the floor of a key, so that nothing else tells the requests apart."""
+    wordings, kept = semantic(store, embedder=RecordingEmbedder(clearance=Label.INTERNAL)), asking(QUESTION, label=LOW)
+    await cache(store).keep(kept, answer(LOW))
+    await wordings.keep(kept, cache(store).key(kept))
+    assert await wordings.find(asking(OTHER_WORDS, label=Label.PUBLIC)) is None
+    assert await wordings.find(asking(OTHER_WORDS, label=LOW)) is not None
+
+
+async def test_an_answer_to_other_words_never_crosses_a_stated_label(gateway: Gateway, canary: str) -> None:
     """Neither up nor down; between two public wordings it is given."""
     gateway.cloud.script = gateway.local.script = Answer(pieces=[canary])
     await gateway.chat(QUESTION, sensitivity="internal", **SEMANTIC)
