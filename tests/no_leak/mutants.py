@@ -409,7 +409,7 @@ STORED: Sequence[Mutant] = (
     Mutant(
         name="batch and header label of documents ignored",
         rule="Of the labels stated for a document the stricter wins",
-        file="app/routers/documents.py",
+        file="app/routers/uploads.py",
         before="label=_join(document.sensitivity, body.sensitivity, stated)",
         after="label=document.sensitivity",
         killer="tests/gateway/test_documents.py::test_of_all_stated_labels_the_strictest_wins",
