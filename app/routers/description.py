@@ -95,9 +95,8 @@ FROM_EMBEDDERS: Errors = (
 )
 
 OF_OPERATIONS: Sequence[tuple[frozenset[str], Errors]] = (
-    (NAMING_A_MODEL, (errors.UnknownModelError,)),
     (ANSWERING, FROM_MODELS),
-    (ANSWERING | {"post /route"}, (errors.ModelNotAllowedError,)),
+    (NAMING_A_MODEL, (errors.UnknownModelError, errors.ModelNotAllowedError)),
     (EMBEDDING, FROM_EMBEDDERS),
     (STORING, (errors.EmptyDocumentError, errors.ConflictError)),
     (GRANTING, (errors.PermissionDeniedError,)),

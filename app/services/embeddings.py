@@ -12,6 +12,7 @@ import numpy as np
 from app.errors import (
     ContextLengthError,
     InvalidRequestError,
+    ModelNotAllowedError,
     NoClearedModelError,
     UnknownModelError,
     UpstreamModelNotFoundError,
@@ -85,7 +86,8 @@ class Embeddings:
     async def embed(self, request: EmbeddingRequest, *, caller: Caller) -> Embedded:
         """Embed the texts under the highest label among them.
 
-        Raises `UnknownModelError`, `ContextLengthError` for a text of more than 8,192 tokens, `NoClearedModelError`
+        Raises `UnknownModelError`, `ModelNotAllowedError` for a provider's model that the caller may not use,
+        `ContextLengthError` for a text of more than 8,192 tokens, `NoClearedModelError`
         and, for vectors of another size than the model makes, `InvalidRequestError`.
         """
         with self._audit.account("embeddings", request.texts, caller=caller) as account:
@@ -98,6 +100,8 @@ class Embeddings:
             windows = await asyncio.to_thread(self._cut, request.texts)
         else:
             embedder = await self._find_model(request.model, request.dimensions)
+            if not caller.may_use(embedder.model):
+                raise ModelNotAllowedError(param="model")
             windows = [[Window(text, count_tokens(text))] for text in request.texts]
         fields = [Field(f"input[{position}]", text) for position, text in enumerate(request.texts)]
         account.reading = await self._labeller.read_texts(fields, caller=caller, stated=request.sensitivity)

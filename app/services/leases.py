@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
-from app.models import Attempt, Stop
+from app.models import Attempt, Label, Stop
 from app.protocols import CacheStore
 from app.services.cache import AnswerCache, Slot
 from app.services.cache_entries import CachedAnswer
@@ -34,14 +34,17 @@ class LeasedCalls:
         self._holder = make_id().encode()
         self._lease_seconds = lease_seconds
 
-    async def run(self, key: str, slot: Slot, *, call: Source) -> AsyncGenerator[Item, None]:
-        """The items of the call, or those of an answer that was kept since this request looked for one."""
+    async def run(self, key: str, slot: Slot, *, label: Label, call: Source) -> AsyncGenerator[Item, None]:
+        """The items of the call, or those of an answer that was kept since this request looked for one.
+
+        `label` is the request's: an answer that drew on more than the request did is above it, and not for it.
+        """
         held = False
         while not held:
             held = await self._store.add(_place(key), self._holder, ttl=self._lease_seconds)
             # Looked for after the lease, so that nothing can be kept between the two.
             entry = await self._cache.find(slot)
-            if entry is not None:
+            if entry is not None and entry.answer.label <= label:
                 for item in _items(entry.answer):
                     yield item
                 return

@@ -60,13 +60,15 @@ class Reuse:
 
     def seat(self, slot: Slot, outgoing: Outgoing, *, book: Book) -> Seat:
         """A seat on the call that answers this request; alone where it may not be shared, as with anything redacted."""
-        key = None
+        key, label = None, outgoing.reading.label
         if outgoing.redacted is None:
             passages = tuple(passage.id for passage in outgoing.prompt.passages)
-            key = self.exact.flight_key(slot, label=outgoing.reading.label, passages=passages)
+            key = self.exact.flight_key(slot, label=label, passages=passages)
         if key is None:
             return self.flights.seat(None, book=book)
-        return self.flights.seat(key, book=book, through=lambda call: self.leased.run(key, slot, call=call))
+        return self.flights.seat(
+            key, book=book, through=lambda call: self.leased.run(key, slot, label=label, call=call)
+        )
 
     async def keep(self, slot: Slot, answer: CachedAnswer, *, seat: Seat) -> None:
         """Keep a complete answer for requests to come, those that wait for it in other workers first of all."""

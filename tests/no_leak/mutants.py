@@ -28,6 +28,9 @@ COPIED = ("app", "policy.toml", "catalog.toml", "pyproject.toml", *(f"tests/{nam
 TESTS_FAILED = 1
 PATIENCE = 120
 RULES = "tests/no_leak/test_rules.py"
+BARRIERS = "tests/no_leak/test_barriers.py"
+SHARED_ANSWERS = "tests/no_leak/test_shared_answers.py"
+RERANKING = "tests/services/test_reranking.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,7 +409,7 @@ STORED: Sequence[Mutant] = (
     Mutant(
         name="batch and header label of documents ignored",
         rule="Of the labels stated for a document the stricter wins",
-        file="app/routers/documents.py",
+        file="app/routers/uploads.py",
         before="label=_join(document.sensitivity, body.sensitivity, stated)",
         after="label=document.sensitivity",
         killer="tests/gateway/test_documents.py::test_of_all_stated_labels_the_strictest_wins",
@@ -452,7 +455,15 @@ STORED: Sequence[Mutant] = (
         file="app/services/retrieval.py",
         before="Dispatch((query.text,), query.label, self._embedder.model)",
         after="Dispatch((query.text,), Label.PUBLIC, self._embedder.model)",
-        killer=_rules("test_a_query_above_the_embedding_models_clearance_is_not_embedded"),
+        killer=f"{BARRIERS}::test_a_query_is_handed_to_the_embedding_model_under_its_own_label",
+    ),
+    Mutant(
+        name="queries tried above the embedding model's clearance",
+        rule="Text above the embedder's clearance is looked up by its words only",
+        file="app/services/retrieval.py",
+        before="return query.label <= self._embedder.model.clearance",
+        after="return True",
+        killer=f"{BARRIERS}::test_a_query_above_the_embedding_models_clearance_is_looked_up_by_its_words",
     ),
     Mutant(
         name="retrieval above the caller's clearance",
@@ -482,8 +493,8 @@ STORED: Sequence[Mutant] = (
         name="session marked only when its turn is stored",
         rule="The mark is raised durably before a turn is stored or dispatched",
         file="app/services/gateway.py",
-        before="await self._sessions.raise_mark(conversation, label=work.label)",
-        after="conversation",
+        before="await self._sessions.raise_mark(work.conversation, label=work.label)",
+        after="work.conversation",
         killer=_rules("test_a_session_is_marked_before_its_turn_is_sent"),
     ),
     Mutant(
@@ -516,7 +527,23 @@ STORED: Sequence[Mutant] = (
         file="app/stores/sql/sessions.py",
         before="            if incarnation is None:\n",
         after="            if True:\n",
-        killer="tests/gateway/test_sessions.py::test_an_answer_that_is_running_does_not_bring_a_deleted_session_back",
+        killer=f"{BARRIERS}::test_a_mark_that_comes_late_does_not_bring_a_deleted_session_back",
+    ),
+    Mutant(
+        name="turns kept in whatever session has the id by now",
+        rule="A late write to a deleted session is discarded",
+        file="app/stores/sql/sessions.py",
+        before="    return mine if incarnation is None else and_(mine, sessions.c.incarnation == incarnation)",
+        after="    return mine",
+        killer="tests/stores/test_session_store.py::test_what_a_summary_covers_is_not_read_and_its_label_marks_the_session",
+    ),
+    Mutant(
+        name="summaries without their label",
+        rule="Titles and summaries carry the label of what they are computed from",
+        file="app/stores/sql/sessions.py",
+        before="mark = _joined(summary.label)",
+        after="mark = sessions.c.mark",
+        killer="tests/stores/test_session_store.py::test_what_a_summary_covers_is_not_read_and_its_label_marks_the_session",
     ),
     Mutant(
         name="lists of sessions above the clearance",
@@ -747,7 +774,147 @@ RELABELLED = (
     ),
 )
 
-MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *RELABELLED, *TRACES)
+SHARED: Sequence[Mutant] = (
+    Mutant(
+        name="flights across labels",
+        rule="A flight is joined only inside one partition",
+        file="app/services/cache.py",
+        before="self._digest([self.key(slot), label, passages])",
+        after="self._digest([self.key(slot), passages])",
+        killer=f"{SHARED_ANSWERS}::test_a_call_is_shared_by_requests_of_one_label_and_the_same_passages_only",
+    ),
+    Mutant(
+        name="flights across what was retrieved",
+        rule="A flight is joined only inside one partition",
+        file="app/services/cache.py",
+        before="self._digest([self.key(slot), label, passages])",
+        after="self._digest([self.key(slot), label])",
+        killer=f"{SHARED_ANSWERS}::test_a_call_is_shared_by_requests_of_one_label_and_the_same_passages_only",
+    ),
+    Mutant(
+        name="confidential flights",
+        rule="A flight is never joined once confidential",
+        file="app/services/cache.py",
+        before="self._ttl(slot.request) > 0 and self._keeps(slot.request, label=label)):",
+        after="self._ttl(slot.request) > 0 and self._keeps(slot.request, label=Label.PUBLIC)):",
+        killer=f"{SHARED_ANSWERS}::test_what_retrieval_made_confidential_shares_no_call",
+    ),
+    Mutant(
+        name="answers of other workers above the request",
+        rule="A flight is joined only inside one partition",
+        file="app/services/leases.py",
+        before="if entry is not None and entry.answer.label <= label:",
+        after="if entry is not None:",
+        killer=f"{SHARED_ANSWERS}::test_an_answer_above_the_request_is_not_passed_on_between_workers",
+    ),
+    Mutant(
+        name="other wordings across labels",
+        rule="The cache's partition includes tenant, label and the caller's read set",
+        file="app/services/semantic.py",
+        before="self._exact.key(replace(slot, request=rest))",
+        after="self._exact.key(replace(slot, request=rest, partition=replace(partition, label=Label.PUBLIC)))",
+        killer=f"{SHARED_ANSWERS}::test_other_words_find_the_answers_of_their_own_label_only",
+    ),
+    Mutant(
+        name="wordings tried above the embedding model's clearance",
+        rule="Every embedding goes through the egress with the query's label",
+        file="app/services/semantic.py",
+        before="partition.label > self._embedder.model.clearance or ",
+        after="",
+        killer=f"{SHARED_ANSWERS}::test_a_question_above_the_embedding_models_clearance_is_asked_in_its_own_words_only",
+    ),
+    Mutant(
+        name="wordings embedded without their label",
+        rule="Every embedding goes through the egress with the query's label",
+        file="app/services/semantic.py",
+        before="Dispatch((asked.text,), asked.label, self._embedder.model)",
+        after="Dispatch((asked.text,), Label.PUBLIC, self._embedder.model)",
+        killer=f"{SHARED_ANSWERS}::test_a_question_is_embedded_under_its_label",
+    ),
+    Mutant(
+        name="cached answers of models that the key may not use",
+        rule="The cache's partition includes tenant, label and the caller's read set",
+        file="app/services/cache.py",
+        before="models=None if caller.models is None else tuple(sorted(caller.models)),",
+        after="models=None,",
+        killer="tests/gateway/test_keys.py::"
+        "test_an_answer_of_a_model_that_a_key_may_not_use_is_not_served_to_it_from_the_cache",
+    ),
+    Mutant(
+        name="models that the key may not use",
+        rule="Lists order candidates, they never grant clearance",
+        file="app/services/llm_router.py",
+        before="    if not facts.caller.may_use(model):\n",
+        after="    if False:\n",
+        killer="tests/services/test_llm_router.py::test_models_that_the_caller_may_not_use_are_dropped_and_said_so",
+    ),
+    Mutant(
+        name="embedding models that the key may not use",
+        rule="Lists order candidates, they never grant clearance",
+        file="app/services/embeddings.py",
+        before="            if not caller.may_use(embedder.model):\n",
+        after="            if False:\n",
+        killer=f"{BARRIERS}::test_a_named_embedding_model_is_asked_only_by_keys_that_may_and_under_the_label",
+    ),
+    Mutant(
+        name="named embedding models asked without the label",
+        rule="Every embedding goes through the egress with the query's label",
+        file="app/services/embeddings.py",
+        before="Dispatch(flat, label, embedder.model)",
+        after="Dispatch(flat, Label.PUBLIC, embedder.model)",
+        killer=f"{BARRIERS}::test_a_named_embedding_model_is_asked_only_by_keys_that_may_and_under_the_label",
+    ),
+    Mutant(
+        name="reranked above the reranker's clearance",
+        rule="The comparison is label <= clearance for every model, rerankers included",
+        file="app/services/reranking.py",
+        before=" or together > reranker.model.clearance",
+        after="",
+        killer=f"{RERANKING}::test_nothing_above_its_clearance_is_sent_and_the_order_stays",
+    ),
+    Mutant(
+        name="reranked without the passages' labels",
+        rule="The comparison is label <= clearance for every model, rerankers included",
+        file="app/services/reranking.py",
+        before="max((label, *(passage.label for passage in head)))",
+        after="label",
+        killer=f"{RERANKING}::test_what_is_sent_carries_the_highest_label_of_question_and_passages",
+    ),
+    Mutant(
+        name="a reranker beside the egress",
+        rule="Every reranking goes through the egress with the label of question and passages",
+        file="app/providers/litellm_adapter.py",
+        before="        self._egress.admit(dispatch)\n        request = dispatch.payload\n",
+        after="        request = dispatch.payload\n",
+        killer=f"{BARRIERS}::test_a_reranker_in_the_cloud_gets_nothing_confidential_whatever_it_claims",
+    ),
+    Mutant(
+        name="decisions for everyone",
+        rule="A key's clearance and tenant apply to every read of stored content",
+        file="app/routers/decisions.py",
+        before="    if services.settings.protected:\n",
+        after="    if False:\n",
+        killer="tests/gateway/test_decisions.py::test_only_those_who_administer_may_read_them_where_keys_are_needed",
+    ),
+    Mutant(
+        name="decisions of other tenants",
+        rule="A key's clearance and tenant apply to every read of stored content",
+        file="app/routers/decisions.py",
+        before="tenant = None if caller.operator else caller.tenant",
+        after="tenant = None",
+        killer=f"{BARRIERS}::test_a_tenants_administrator_sees_its_own_decisions_only_and_nobody_sees_a_text",
+    ),
+    Mutant(
+        name="texts of documents above the clearance",
+        rule="A key's clearance applies to every read of stored content",
+        file="app/stores/sql/documents.py",
+        before="~_other.c.removed, _other.c.label <= clearance)",
+        after="~_other.c.removed)",
+        killer="tests/gateway/test_document_text.py::test_a_key_reads_no_text_above_its_clearance_or_of_another_tenant",
+    ),
+)
+
+MUTANTS: Sequence[Mutant] = (*LABELS, *ROUTING, *EGRESS, *STORED, *SHARED, *RELABELLED, *TRACES)
 
 # Those that the suite must always be seen to kill.
 ALWAYS = ("egress check out", "join after retrieval out", "candidates not filtered by label")

@@ -29,9 +29,9 @@ POSITIONS = {
 # Numbers, words of a fixed list, names that are looked up here and never passed on as they are.
 WITHOUT_TEXT = {
     "cache", "collection", "complexity", "dimensions", "encoding_format", "filter", "frequency_penalty", "limit",
-    "logprobs", "max_completion_tokens", "max_tokens", "model", "n", "parallel_tool_calls", "presence_penalty",
-    "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "seed", "sensitivity", "session_id", "store",
-    "stream", "stream_options", "temperature", "top_logprobs", "top_p", "user_id",
+    "logprobs", "max_completion_tokens", "max_tokens", "model", "n", "parallel_tool_calls", "parent_id",
+    "presence_penalty", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "regenerate", "seed",
+    "sensitivity", "session_id", "store", "stream", "stream_options", "temperature", "top_logprobs", "top_p", "user_id",
 }  # fmt: skip
 
 # What the values that are serialised for a model are made of, as the matrix has tried it.
