@@ -15,8 +15,10 @@ from app.services.auth import Authenticator
 from app.services.key_sets import KeySet
 from app.services.keys import Keys
 from app.services.tokens import ClaimNames, TokenRules, Tokens
+from app.services.usage import Ledger
 from app.stores.memory_windows import MemoryWindows
 from app.stores.sql.keys import SqlKeyStore
+from app.stores.sql.usage import SqlUsageStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Access:
     authenticator: Authenticator
     keys: Keys
     admission: Admission
+    ledger: Ledger
     key_set: KeySet | None
     windows: WindowStore
 
@@ -43,7 +46,14 @@ def build_access(settings: Settings, *, engines: Engines) -> Access:
     )
     windows = _open_windows(settings)
     admission = Admission(windows=windows, user_limits=_user_limits(settings), secret=engines.secret, make_id=new_id)
-    return Access(authenticator=authenticator, keys=keys, admission=admission, key_set=key_set, windows=windows)
+    return Access(
+        authenticator=authenticator,
+        keys=keys,
+        admission=admission,
+        ledger=Ledger(store=SqlUsageStore(engines.database), clock=now, make_id=new_id),
+        key_set=key_set,
+        windows=windows,
+    )
 
 
 def _open_windows(settings: Settings) -> WindowStore:

@@ -21,7 +21,7 @@ from app.edge import Edge
 from app.engine_wiring import ALONE, ProcessRole
 from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
-from app.routers import cache, chat, decisions, documents, keys, operations, pages, relabelling, search, sessions
+from app.routers import cache, chat, decisions, documents, keys, operations, pages, relabelling, search, sessions, usage
 from app.routers.description import DescribedAPI
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
@@ -89,7 +89,7 @@ def create_app(
     )
     _set_limits(app, per_minute=settings.rate_limit_per_minute)
     first = (chat, cache, documents, relabelling, search, sessions)
-    for module in (*first, openai, sockets, keys, operations, decisions, pages):
+    for module in (*first, openai, sockets, keys, usage, operations, decisions, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     _handle_errors(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
 from app.errors import NotClearedError
@@ -447,11 +447,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """What one call to a model took, whether its answer was given out or not. `cost` is as in `Finished`."""
+    """What one call to a model took, whether its answer was given out or not. `cost` is as in `Finished`.
+
+    `price` is what the cost was reckoned by.
+    """
 
     model: str
     usage: Usage
     cost: float | None
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -764,3 +768,87 @@ class PastTurn:
 
     turn: Turn
     session_id: str | None
+
+
+# Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageKey:
+    """Whose use of which model on which day in UTC is added up together; what nobody knows is empty.
+
+    `price` is the one that was asked then, in US dollars for one token: `PROMPT/COMPLETION`.
+    """
+
+    day: date
+    tenant: str
+    key_id: str
+    user: str
+    model: str
+    label: str
+    price: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageCount:
+    """Sums over calls and requests. `estimated_tokens` are those of all tokens that no server reported.
+
+    `cost` is in billionths of a US dollar: whole numbers have one sum, in whatever order they are added. `requests` are
+    those that were answered, `cached` those of them that made no call of their own.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated_tokens: int = 0
+    cost: int = 0
+    calls: int = 0
+    requests: int = 0
+    cached: int = 0
+
+
+UsageDimension = Literal["day", "tenant", "key_id", "user", "model", "label", "price"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageQuery:
+    """Which usage to add up, by what. Both days are included; `None` for a tenant or a key is all of them."""
+
+    first: date
+    last: date
+    by: tuple[UsageDimension, ...]
+    tenant: str | None = None
+    key_id: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """A sum, and what it is the sum of: values in the order of the dimensions asked for."""
+
+    values: tuple[str | date, ...]
+    count: UsageCount
+
+
+@dataclass(frozen=True, slots=True)
+class UsageBatch:
+    """Counts to add to those stored. `writer` numbers its batches from 1 on, so that none is added twice."""
+
+    writer: str
+    number: int
+    counts: Mapping[UsageKey, UsageCount]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose spending is added up: a key's, or with `None` a whole tenant's."""
+
+    tenant: str
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Billionths of a US dollar since the day began, and since its month began."""
+
+    day: int = 0
+    month: int = 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from app.models import (
+    Account,
     Chunk,
     Dispatch,
     DocumentKey,
@@ -29,8 +30,12 @@ from app.models import (
     SessionChange,
     SessionEntry,
     SessionQuery,
+    Spent,
     Summary,
     Turn,
+    UsageBatch,
+    UsageQuery,
+    UsageRow,
     VectorHit,
 )
 
@@ -659,6 +664,22 @@ class ReplayStore(Protocol):
 
     async def set(self, key: str, value: bytes, *, ttl: int) -> None:
         """Remember the value for `ttl` seconds, unless the key has one."""
+        ...
+
+
+class UsageStore(Protocol):
+    """Sums of what was used. What `add` has returned from is durable, and counted once however often it is said."""
+
+    async def add(self, batch: UsageBatch) -> None:
+        """Add a batch, unless it or a later one of its writer was added before."""
+        ...
+
+    async def find(self, query: UsageQuery, *, limit: int, offset: int = 0) -> list[UsageRow]:
+        """The sums in the order of their values, at most `limit` of them from `offset` on."""
+        ...
+
+    async def read_spent(self, accounts: Sequence[Account], *, day: date) -> Mapping[Account, Spent]:
+        """What each account has spent on the day and in its month; one that spent nothing may be missing."""
         ...
 
 

@@ -38,6 +38,7 @@ from app.services.search import Search
 from app.services.session_access import SessionAccess
 from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
+from app.services.usage import Ledger
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.replays import SqlReplayStore
@@ -73,6 +74,7 @@ class Services:
     retrieval: Retrieval
     search: Search
     embeddings: Embeddings
+    ledger: Ledger
     labeller: Labeller
     enforcement: Enforcement
     catalog: Catalog
@@ -153,6 +155,7 @@ def _start_work(
     stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
 ) -> None:
     """What goes on beside the requests."""
+    _start(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
     if services.settings.ingest_workers:
         _start(stack, services.ingestion.work())
         if engines.bell is not None:
@@ -175,7 +178,9 @@ def _build(parts: Parts) -> Services:
     """Plain constructor calls, from the bottom up."""
     settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
-    recorder = Recorder(metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), clock=now)
+    recorder = Recorder(
+        metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), ledger=access.ledger, clock=now
+    )
     retrieval = _build_retrieval(engines, documents=documents)
     ingestion = _build_ingestion(parts, documents=documents)
     chores = Chores()
@@ -194,6 +199,7 @@ def _build(parts: Parts) -> Services:
         retrieval=retrieval,
         search=Search(retrieval=retrieval, labeller=enforcement.labeller, audit=enforcement.audit),
         embeddings=_build_embeddings(parts),
+        ledger=access.ledger,
         labeller=enforcement.labeller,
         enforcement=enforcement,
         catalog=parts.models.catalog,
@@ -226,6 +232,7 @@ def _build_embeddings(parts: Parts) -> Embeddings:
         labeller=enforcement.labeller,
         audit=enforcement.audit,
         metrics=parts.metrics,
+        ledger=parts.access.ledger,
     )
 
 

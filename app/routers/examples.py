@@ -195,6 +195,24 @@ KEY: dict[str, Any] = {
 }
 NEW_KEY: dict[str, Any] = {"id": KEY["id"], "key": f"{KEY['prefix']}-..."}
 
+USED: dict[str, Any] = {
+    "requests": 3,
+    "cached_requests": 1,
+    "calls": 2,
+    "prompt_tokens": 1240,
+    "completion_tokens": 310,
+    "total_tokens": 1550,
+    "estimated_tokens": 0,
+    "cost": 0.000372,
+}
+USAGE_PAGE: dict[str, Any] = {
+    "from": "2026-01-01",
+    "to": "2026-01-31",
+    "usage": [{"day": "2026-01-15", "model": MODEL, **USED}],
+    "total": USED,
+    "next": None,
+}
+
 CACHE_PARTITION: dict[str, Any] = {
     "tenant": "default",
     "label": "public",
@@ -333,6 +351,7 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /cache": {("200", JSON): {"open_calls": 0, "partitions": [CACHE_PARTITION]}},
     "post /keys": {("201", JSON): NEW_KEY},
     "get /keys": {("200", JSON): {"keys": [KEY]}},
+    "get /usage": {("200", JSON): USAGE_PAGE},
     "get /keys/{key_id}": {("200", JSON): KEY},
     "patch /keys/{key_id}": {("200", JSON): KEY},
     "post /keys/{key_id}/rotate": {("200", JSON): NEW_KEY},

@@ -68,7 +68,8 @@ class Call:
 
     def _settle(self, draft: Draft) -> None:
         self.usage = draft.settled_usage(self.prompt, model=self.model.name)
-        self._book(Charge(model=self.model.id, usage=self.usage, cost=cost_of(self.usage, model=self.model)))
+        cost = cost_of(self.usage, model=self.model)
+        self._book(Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price))
 
     async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """A delta without content means that the model thinks; its thoughts are not passed on."""

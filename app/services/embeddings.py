@@ -17,11 +17,13 @@ from app.errors import (
     UnknownModelError,
     UpstreamModelNotFoundError,
 )
-from app.models import Caller, Dispatch, Label, Usage
+from app.models import Caller, Charge, Dispatch, Label, Model, Usage
 from app.protocols import EmbeddingModel, Vectors
+from app.services.answer import cost_of
 from app.services.audit import Account, Audit
 from app.services.detectors import Field
 from app.services.labels import Labeller
+from app.services.usage import Ledger
 from app.utils.monitoring import Metrics
 from app.utils.tokens import count_tokens
 
@@ -75,13 +77,21 @@ class Embeddings:
     """
 
     def __init__(
-        self, *, embedder: EmbeddingModel, find_model: FindModel, labeller: Labeller, audit: Audit, metrics: Metrics
+        self,
+        *,
+        embedder: EmbeddingModel,
+        find_model: FindModel,
+        labeller: Labeller,
+        audit: Audit,
+        metrics: Metrics,
+        ledger: Ledger,
     ) -> None:
         self._embedder = embedder
         self._find_model = find_model
         self._labeller = labeller
         self._audit = audit
         self._metrics = metrics
+        self._ledger = ledger
 
     async def embed(self, request: EmbeddingRequest, *, caller: Caller) -> Embedded:
         """Embed the texts under the highest label among them.
@@ -110,21 +120,24 @@ class Embeddings:
             raise NoClearedModelError
         account.model = embedder.model.id
         vectors = await _embed(embedder, windows=windows, label=label)
+        usage = Usage(
+            prompt_tokens=sum(window.tokens for cut in windows for window in cut),
+            estimated=embedder is not self._embedder,
+        )
+        self._count(usage, model=embedder.model, caller=caller, label=label)
         if request.dimensions not in (None, vectors.shape[1]):
             raise InvalidRequestError(
                 f"dimensions: vectors of {embedder.model.id} have {vectors.shape[1]} and cannot be shortened exactly.",
                 param="dimensions",
             )
-        usage = Usage(
-            prompt_tokens=sum(window.tokens for cut in windows for window in cut),
-            estimated=embedder is not self._embedder,
-        )
-        self._count(usage, model=embedder.model.id)
         return Embedded(vectors=vectors, model=embedder.model.id, label=label, usage=usage)
 
-    def _count(self, usage: Usage, *, model: str) -> None:
+    def _count(self, usage: Usage, *, model: Model, caller: Caller, label: Label) -> None:
         estimated = str(usage.estimated).lower()
-        self._metrics.tokens.labels(model=model, kind="prompt", estimated=estimated).inc(usage.prompt_tokens)
+        self._metrics.tokens.labels(model=model.id, kind="prompt", estimated=estimated).inc(usage.prompt_tokens)
+        charge = Charge(model=model.id, usage=usage, cost=cost_of(usage, model=model), price=model.price)
+        self._ledger.book(charge, caller=caller, label=label.word)
+        self._ledger.count_request(caller=caller, model=model.id, label=label.word, cached=False)
 
     def _cut(self, texts: Sequence[str]) -> list[list[Window]]:
         """The windows of each text; a text that the model takes whole is its only window."""

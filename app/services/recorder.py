@@ -17,6 +17,7 @@ from app.services.calls import Book
 from app.services.cascade import Verdict
 from app.services.decisions import Decision, Decisions
 from app.services.labels import Reading
+from app.services.usage import Ledger
 from app.utils.logging import REQUEST_ID
 from app.utils.monitoring import Metrics
 
@@ -75,12 +76,14 @@ class Recorder:
         metrics: Metrics,
         audit: Audit,
         decisions: Decisions,
+        ledger: Ledger,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
         self._audit = audit
         self.decisions = decisions
+        self._ledger = ledger
         self._clock = clock
         self._monotonic = monotonic
 
@@ -92,7 +95,12 @@ class Recorder:
         What they book is on the record too, whether anybody saw the answer or not.
         """
         watch = _Watch(caller=caller, began=self._monotonic(), answer=self._audit.digest_text())
-        events = make_events(watch.charges.append)
+
+        def book(charge: Charge) -> None:
+            watch.charges.append(charge)
+            self._ledger.book(charge, caller=caller, label=watch.label)
+
+        events = make_events(book)
         self._metrics.in_flight.inc()
         try:
             async with aclosing(events):
@@ -138,6 +146,9 @@ class Recorder:
                 self._metrics.cascade_checks.labels(model=attempt.model, verdict=attempt.check).inc()
         for charge in watch.charges:
             self._count(charge)
+        if started is not None:
+            cached = watch.finished is not None and watch.finished.cached
+            self._ledger.count_request(caller=watch.caller, model=started.model, label=watch.label, cached=cached)
         self._audit.record_request(_account(watch))
         self.decisions.add(_decision(watch, time=self._clock(), seconds=seconds))
         logger.info(

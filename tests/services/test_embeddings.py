@@ -58,6 +58,7 @@ async def embeddings(tmp_path: Path, embedder: RecordingEmbedder) -> AsyncIterat
             labeller=services.labeller,
             audit=services.enforcement.audit,
             metrics=services.metrics,
+            ledger=services.ledger,
         )
 
 
