@@ -84,7 +84,7 @@ async def test_a_cut_stream_is_on_the_account_as_an_estimate(
     async with service.client.post("/chat/stream", json=HELLO, headers=key) as response:
         await response.content.readline()
     while not (total := (await usage(service, key))["total"])["calls"]:
-        await asyncio.sleep(0)
+        pass
     assert total["estimated_tokens"] == total["total_tokens"] > 0
 
 

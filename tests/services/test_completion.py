@@ -377,7 +377,8 @@ async def test_a_complete_call_is_booked_as_its_provider_counted_it() -> None:
     provider = ScriptedProvider({"a": [GOOD]})
     priced = replace(model("a"), price=Price(prompt=2.0, completion=3.0))
     charges = await charges_of(provider, plan_of(priced))
-    assert charges == [Charge(model="of-a/a", usage=Usage(prompt_tokens=1, completion_tokens=1), cost=5.0)]
+    usage = Usage(prompt_tokens=1, completion_tokens=1)
+    assert charges == [Charge(model="of-a/a", usage=usage, cost=5.0, price=priced.price)]
 
 
 @pytest.mark.parametrize(

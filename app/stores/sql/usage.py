@@ -77,8 +77,8 @@ def _within(found: Select[Any], *, query: UsageQuery) -> Select[Any]:
 
 def _spent(*whose: ColumnElement[str], day: date) -> Select[Any]:
     today = case((usage.c.day == day, usage.c.cost), else_=0)
-    found: Select[Any] = select(*whose, func.sum(today), func.sum(usage.c.cost))
-    return found.where(usage.c.day >= day.replace(day=1), usage.c.day <= day).group_by(*whose)
+    sums: Sequence[ColumnElement[Any]] = (*whose, func.sum(today), func.sum(usage.c.cost))
+    return select(*sums).where(usage.c.day >= day.replace(day=1), usage.c.day <= day).group_by(*whose)
 
 
 async def _is_new(connection: AsyncConnection, batch: UsageBatch) -> bool:
