@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.routers.access_examples import KEY, NEW_KEY, USAGE, USAGE_AS_CSV
+
 JSON = "application/json"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
@@ -175,44 +177,6 @@ DECISION: dict[str, Any] = {
 LISTED: dict[str, Any] = {"id": MODEL, "object": "model", "created": 0, "owned_by": "openai", "available": True}
 EMBEDDING: dict[str, Any] = {"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}
 
-KEY: dict[str, Any] = {
-    "id": "5f0c9a1b2d3e4f60",
-    "prefix": "sk-sluice-5f0c9a1b2d3e4f60",
-    "name": "search team",
-    "tenant": "acme",
-    "owner": None,
-    "clearance": "internal",
-    "label_floor": "public",
-    "scopes": ["chat", "search"],
-    "models": None,
-    "requests_per_minute": 100,
-    "tokens_per_minute": None,
-    "concurrent_streams": None,
-    "budget": {"day": None, "month": None},
-    "created_at": TIME,
-    "expires_at": None,
-    "revoked_at": None,
-}
-NEW_KEY: dict[str, Any] = {"id": KEY["id"], "key": f"{KEY['prefix']}-..."}
-
-USED: dict[str, Any] = {
-    "requests": 3,
-    "cached_requests": 1,
-    "calls": 2,
-    "prompt_tokens": 1240,
-    "completion_tokens": 310,
-    "total_tokens": 1550,
-    "estimated_tokens": 0,
-    "cost": 0.000372,
-}
-USAGE_PAGE: dict[str, Any] = {
-    "from": "2026-01-01",
-    "to": "2026-01-31",
-    "usage": [{"day": "2026-01-15", "model": MODEL, **USED}],
-    "total": USED,
-    "next": None,
-}
-
 CACHE_PARTITION: dict[str, Any] = {
     "tenant": "default",
     "label": "public",
@@ -351,7 +315,7 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /cache": {("200", JSON): {"open_calls": 0, "partitions": [CACHE_PARTITION]}},
     "post /keys": {("201", JSON): NEW_KEY},
     "get /keys": {("200", JSON): {"keys": [KEY]}},
-    "get /usage": {("200", JSON): USAGE_PAGE},
+    "get /usage": {("200", JSON): USAGE, ("200", "text/csv"): USAGE_AS_CSV},
     "get /keys/{key_id}": {("200", JSON): KEY},
     "patch /keys/{key_id}": {("200", JSON): KEY},
     "post /keys/{key_id}/rotate": {("200", JSON): NEW_KEY},

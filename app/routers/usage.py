@@ -69,7 +69,9 @@ class UsagePage(BaseModel):
     next: int | None
 
 
-@router.get("/usage", response_model=UsagePage, responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
+@router.get(
+    "/usage", response_model=UsagePage, responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+)
 async def usage(
     services: ServicesDep,
     caller: UsageCaller,
