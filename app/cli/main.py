@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from app.cli import audit, documents, keys, policy, serve, upkeep, workers
+from app.cli import audit, documents, keys, policy, serve, upkeep, usage, workers
 from app.errors import ConfigurationError
 
 DESCRIPTION = "Sluice: one gateway in front of cloud and local models. Settings come from the environment and .env."
@@ -37,5 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     policy.add_to(commands)
     documents.add_to(commands)
     keys.add_to(commands)
+    usage.add_to(commands)
     upkeep.add_to(commands)
     return parser

@@ -34,11 +34,11 @@ _USED: dict[str, Any] = {
     "estimated_tokens": 0,
     "cost": 0.0062,
 }
-USAGE: dict[str, Any] = {
+USAGE_PAGE: dict[str, Any] = {
     "from": "2026-01-01",
     "to": "2026-01-31",
     "usage": [{"day": "2026-01-15", "model": "openai/gpt-4o", **_USED}],
     "total": _USED,
     "next": None,
 }
-USAGE_AS_CSV = ",".join(USAGE["usage"][0]) + "\n" + ",".join(map(str, USAGE["usage"][0].values())) + "\n"
+USAGE_AS_CSV = ",".join(USAGE_PAGE["usage"][0]) + "\n" + ",".join(map(str, USAGE_PAGE["usage"][0].values())) + "\n"

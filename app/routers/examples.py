@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.routers.access_examples import KEY, NEW_KEY, USAGE, USAGE_AS_CSV
+from app.routers.access_examples import KEY, NEW_KEY, USAGE_AS_CSV, USAGE_PAGE
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -315,7 +315,7 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /cache": {("200", JSON): {"open_calls": 0, "partitions": [CACHE_PARTITION]}},
     "post /keys": {("201", JSON): NEW_KEY},
     "get /keys": {("200", JSON): {"keys": [KEY]}},
-    "get /usage": {("200", JSON): USAGE, ("200", "text/csv"): USAGE_AS_CSV},
+    "get /usage": {("200", JSON): USAGE_PAGE, ("200", "text/csv"): USAGE_AS_CSV},
     "get /keys/{key_id}": {("200", JSON): KEY},
     "patch /keys/{key_id}": {("200", JSON): KEY},
     "post /keys/{key_id}/rotate": {("200", JSON): NEW_KEY},

@@ -1,0 +1,71 @@
+"""`python -m app usage`: what was used and what it cost, as a table or as CSV."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.cli.client import RefusedError, ServiceClient, connect
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+PAGE = 1000
+
+
+def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    usage = commands.add_parser(
+        "usage",
+        help="show tokens, calls and cost",
+        description="Speak to the service at SLUICE_URL with the key in SLUICE_API_KEY; to the one of HOST and PORT "
+        "without both, with ADMIN_KEY.",
+    )
+    usage.add_argument("--from", dest="first", metavar="DAY", help="a day in UTC; the first of the month")
+    usage.add_argument("--to", dest="last", metavar="DAY", help="a day in UTC, included; today")
+    usage.add_argument("--by", default="day,model", help="any of day, tenant, key, user, model, label, price")
+    usage.add_argument("--csv", action="store_true", help="write CSV")
+    usage.set_defaults(command=lambda options: asyncio.run(_run(options)))
+
+
+async def _run(options: argparse.Namespace) -> int:
+    async with connect() as client:
+        try:
+            rows = [row async for row in _rows(options, client)]
+        except RefusedError as error:
+            print(f"Refused: {error.message} ({error.code})", file=sys.stderr)
+            return 1
+    (_write_csv if options.csv else _write_table)(rows)
+    return 0
+
+
+async def _rows(options: argparse.Namespace, client: ServiceClient) -> AsyncIterator[Mapping[str, Any]]:
+    asked = {"by": options.by, "from": options.first, "to": options.last, "limit": PAGE}
+    parameters = {name: value for name, value in asked.items() if value is not None}
+    after: int | None = 0
+    while after is not None:
+        page = await client.ask("GET", "usage", params={**parameters, "after": after})
+        for row in page["usage"]:
+            yield row
+        after = page["next"]
+
+
+def _write_csv(rows: list[Mapping[str, Any]]) -> None:
+    if rows:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_table(rows: list[Mapping[str, Any]]) -> None:
+    """Columns as wide as what is in them."""
+    if not rows:
+        print("Nothing was used.")
+        return
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
