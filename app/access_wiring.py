@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from app.config import Settings
 from app.egress import Egress
 from app.engine_wiring import Engines, new_id, now
-from app.models import Limits, Locality
+from app.models import Budget, Limits, Locality
 from app.protocols import WindowStore
 from app.services.admission import Admission
 from app.services.auth import Authenticator
+from app.services.budgets import Budgets
 from app.services.key_sets import KeySet
 from app.services.keys import Keys
 from app.services.tokens import ClaimNames, TokenRules, Tokens
@@ -19,6 +20,7 @@ from app.services.usage import Ledger
 from app.stores.memory_windows import MemoryWindows
 from app.stores.sql.keys import SqlKeyStore
 from app.stores.sql.usage import SqlUsageStore
+from app.utils.monitoring import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +31,12 @@ class Access:
     keys: Keys
     admission: Admission
     ledger: Ledger
+    budgets: Budgets
     key_set: KeySet | None
     windows: WindowStore
 
 
-def build_access(settings: Settings, *, engines: Engines) -> Access:
+def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> Access:
     """Plain constructor calls, from the bottom up; `windows` has to be closed."""
     store, egress = SqlKeyStore(engines.database), engines.egress
     keys = Keys(store=store, clock=now, monotonic=time.monotonic)
@@ -46,11 +49,13 @@ def build_access(settings: Settings, *, engines: Engines) -> Access:
     )
     windows = _open_windows(settings)
     admission = Admission(windows=windows, user_limits=_user_limits(settings), secret=engines.secret, make_id=new_id)
+    ledger = Ledger(store=SqlUsageStore(engines.database), clock=now, make_id=new_id)
     return Access(
         authenticator=authenticator,
         keys=keys,
         admission=admission,
-        ledger=Ledger(store=SqlUsageStore(engines.database), clock=now, make_id=new_id),
+        ledger=ledger,
+        budgets=Budgets(ledger=ledger, tenant_budget=_tenant_budget(settings), clock=now, metrics=metrics),
         key_set=key_set,
         windows=windows,
     )
@@ -71,6 +76,10 @@ def _user_limits(settings: Settings) -> Limits:
         requests_per_minute=settings.user_requests_per_minute or None,
         tokens_per_minute=settings.user_tokens_per_minute or None,
     )
+
+
+def _tenant_budget(settings: Settings) -> Budget:
+    return Budget(day=settings.tenant_budget_day or None, month=settings.tenant_budget_month or None)
 
 
 def _build_key_set(url: str | None, *, egress: Egress) -> KeySet | None:

@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     jwt_user_claim: str = "sub"
     user_requests_per_minute: int = Field(default=0, ge=0)
     user_tokens_per_minute: int = Field(default=0, ge=0)
+    tenant_budget_day: float = Field(default=0, ge=0)
+    tenant_budget_month: float = Field(default=0, ge=0)
 
     # Models and where they are
     openai_api_key: SecretStr | None = None

@@ -135,6 +135,12 @@ class TooManyStreamsError(RateLimitedError):
     message = "This key has as many streams open as it may; wait for one to end."
 
 
+class BudgetExceededError(RateLimitedError):
+    code = "budget_exceeded"
+    type = "insufficient_quota"
+    message = "What this key or its tenant may spend is spent; Retry-After says when the day or month is over."
+
+
 class TokensOverLimitError(InvalidRequestError):
     status = 400
     code = "tokens_over_limit"

@@ -19,6 +19,7 @@ from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
 from app.services.admission import Admission
 from app.services.auth import Authenticator
+from app.services.budgets import Budgets
 from app.services.catalog import Catalog
 from app.services.chores import Chores
 from app.services.complexity import ComplexityClassifier
@@ -75,6 +76,7 @@ class Services:
     search: Search
     embeddings: Embeddings
     ledger: Ledger
+    budgets: Budgets
     labeller: Labeller
     enforcement: Enforcement
     catalog: Catalog
@@ -127,7 +129,7 @@ async def open_services(
                 shared=shared,
             )
         )
-        access = build_access(settings, engines=engines)
+        access = build_access(settings, engines=engines, metrics=metrics)
         stack.push_async_callback(access.windows.close)
         services = _build(
             Parts(
@@ -161,6 +163,7 @@ def _start_work(
         if engines.bell is not None:
             _start(stack, engines.bell.listen(services.ingestion.wake))
     _start(stack, access.windows.keep())
+    _start(stack, access.budgets.keep_fresh())
     if access.key_set is not None:
         _start(stack, access.key_set.keep_fresh())
     _start(stack, services.session_upkeep.work())
@@ -200,6 +203,7 @@ def _build(parts: Parts) -> Services:
         search=Search(retrieval=retrieval, labeller=enforcement.labeller, audit=enforcement.audit),
         embeddings=_build_embeddings(parts),
         ledger=access.ledger,
+        budgets=access.budgets,
         labeller=enforcement.labeller,
         enforcement=enforcement,
         catalog=parts.models.catalog,
@@ -280,6 +284,7 @@ def _build_gateway(
     settings, models, enforcement = parts.settings, parts.models, parts.enforcement
     return Gateway(
         admission=parts.access.admission,
+        budgets=parts.access.budgets,
         sessions=Sessions(store=parts.engines.sessions, chores=chores, clock=now, make_id=new_id),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),

@@ -76,6 +76,7 @@ FROM_MODELS: Errors = (
     errors.UpstreamRejectedError,
     errors.ContextLengthError,
     errors.ContentFilterError,
+    errors.BudgetExceededError,
     errors.UpstreamRateLimitedError,
     errors.UpstreamError,
     errors.UpstreamBrokenError,

@@ -29,6 +29,7 @@ from app.protocols import Clock
 from app.services.admission import Admission
 from app.services.answer import Draft
 from app.services.audit import Audit
+from app.services.budgets import Budgets
 from app.services.cache import Partition, Slot, read_set
 from app.services.cache_entries import CachedAnswer
 from app.services.calls import Book
@@ -70,6 +71,7 @@ class Gateway:
         self,
         *,
         admission: Admission,
+        budgets: Budgets,
         sessions: Sessions,
         labeller: Labeller,
         complexity: ComplexityClassifier,
@@ -87,6 +89,7 @@ class Gateway:
         make_id: Callable[[], str],
     ) -> None:
         self._admission = admission
+        self._budgets = budgets
         self._sessions = sessions
         self._labeller = labeller
         self._complexity = complexity
@@ -171,9 +174,11 @@ class Gateway:
             raise work.plan.refusal
         conversation = await self._sessions.raise_mark(work.conversation, label=work.label)
         work = replace(work, conversation=conversation, searched=found.searched)
-        async with aclosing(self._complete(work, slot=slot, book=book)) as events:
-            async for event in events:
-                yield event
+        async with self._budgets.hold(work.plan.models, caller=caller, usage=work.expected_usage) as models:
+            work = replace(work, plan=replace(work.plan, models=models))
+            async with aclosing(self._complete(work, slot=slot, book=book)) as events:
+                async for event in events:
+                    yield event
 
     async def _read(self, conversation: Conversation, request: ChatRequest, *, caller: Caller) -> Reading:
         """Classify everything that the request and its history would send."""

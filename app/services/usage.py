@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from typing import Protocol
 
 from app.errors import SluiceError
-from app.models import Caller, Charge, Price, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.models import Account, Caller, Charge, Price, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 from app.protocols import Clock, UsageStore
 
 logger = logging.getLogger(__name__)
@@ -16,6 +18,12 @@ logger = logging.getLogger(__name__)
 # What a worker that is killed may take with it.
 WRITE_EVERY = 0.1
 NANODOLLARS = 1_000_000_000
+
+
+class OnSpent(Protocol):
+    """Takes in what a call has cost, in billionths of a US dollar."""
+
+    def __call__(self, cost: int, *, caller: Caller) -> None: ...
 
 
 class Ledger:
@@ -34,6 +42,8 @@ class Ledger:
         self._unwritten: UsageBatch | None = None
         self._turn = asyncio.Lock()
         self._is_failing = False
+        # Told of each call that cost something, at once.
+        self.on_spent: OnSpent | None = None
 
     def book(self, charge: Charge, *, caller: Caller, label: str) -> None:
         """Count a call that has ended."""
@@ -42,9 +52,12 @@ class Ledger:
         tally.calls += 1
         tally.prompt_tokens += usage.prompt_tokens
         tally.completion_tokens += usage.completion_tokens
-        tally.cost += nanodollars(charge.cost)
+        cost = nanodollars(charge.cost)
+        tally.cost += cost
         if usage.estimated:
             tally.estimated_tokens += usage.total_tokens
+        if cost and self.on_spent is not None:
+            self.on_spent(cost, caller=caller)
 
     def count_request(self, *, caller: Caller, model: str, label: str, cached: bool) -> None:
         """Count a request that was answered, with a call of its own or without."""
@@ -101,6 +114,11 @@ class Ledger:
         """The sums, with all that this process has gathered so far."""
         await self.write()
         return await self._store.find(query, limit=limit, offset=offset)
+
+    async def read_spent(self, accounts: Sequence[Account], *, day: date) -> Mapping[Account, Spent]:
+        """What was spent, with all that this process has gathered so far; raises `DatabaseUnavailableError`."""
+        await self.write()
+        return await self._store.read_spent(accounts, day=day)
 
     async def total(self, query: UsageQuery) -> UsageRow:
         """One sum of all that the query is about."""

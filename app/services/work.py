@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.models import Finished, Label, Route, Usage
+from app.services.admission import ANSWER_TOKENS
 from app.services.answer import Draft, cost_of
 from app.services.cache_entries import CachedAnswer
 from app.services.catalog import CatalogView
@@ -34,6 +35,17 @@ class Work:
     def label(self) -> Label:
         """The label of the request itself, before anything was taken out."""
         return self.outgoing.reading.label
+
+    @property
+    def expected_usage(self) -> Usage:
+        """An estimate of what an answer takes, from above as far as the request says how long it may be."""
+        sampling = self.outgoing.prompt.sampling
+        answer = sampling.max_tokens or ANSWER_TOKENS
+        return Usage(
+            prompt_tokens=self.tokens - (sampling.max_tokens or 0),
+            completion_tokens=answer * (sampling.n or 1),
+            estimated=True,
+        )
 
     def version_for(self, model: str) -> Redacted | None:
         """The redacted prompt if this model of the plan gets that one."""

@@ -53,6 +53,12 @@ class Metrics:
             registry=self.registry,
         )
         self.cost = Counter("sluice_cost_usd", "US dollars by model.", ("model",), registry=self.registry)
+        self.budget_alerts = Counter(
+            "sluice_budget_alerts",
+            "Budgets of which so many percent were spent.",
+            ("whose", "period", "percent"),
+            registry=self.registry,
+        )
         self.attempts = Counter(
             "sluice_upstream_attempts", "Calls to models by outcome.", ("model", "outcome"), registry=self.registry
         )
