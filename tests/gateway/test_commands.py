@@ -80,3 +80,15 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
         assert await works(key)
         assert (await run(service, "keys", "revoke", id, "--yes", key=admin_key))[0] == 0
         assert not await works(key)
+
+
+async def test_what_was_used_is_shown_as_a_table_or_as_csv(alone: Service) -> None:
+    assert await run(alone, "usage") == (0, "Nothing was used.\n")
+    async with alone.client.post("/chat", json={"message": "Hello"}) as response:
+        model = (await response.json())["model_used"]
+    status, printed = await run(alone, "usage", "--by", "label,model")
+    head, row = printed.splitlines()
+    assert (status, head.split()[:3], row.split()[:3]) == (0, ["label", "model", "requests"], ["public", model, "1"])
+    status, printed = await run(alone, "usage", "--by", "model", "--csv")
+    assert (status, printed.splitlines()[1].split(",")[:2]) == (0, [model, "1"])
+    assert (await run(alone, "usage", "--by", "colour"))[0] == 1
