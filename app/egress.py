@@ -117,17 +117,17 @@ class Response:
             async for chunk in self._response.content.iter_any():
                 yield chunk
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The body's lines without their line ends, as they arrive; a last line without a line end counts."""
+    async def lines(self) -> AsyncIterator[Sequence[bytes]]:
+        """The body's lines without their line ends, those together that arrive together; the last needs no line end."""
         rest = b""
         async for chunk in self.chunks():
             *complete, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
             if len(rest) > LONGEST_LINE:
                 raise UpstreamBrokenError
-            for line in complete:
-                yield line.rstrip(b"\r")
+            if complete:
+                yield [line.rstrip(b"\r") for line in complete]
         if rest:
-            yield rest.rstrip(b"\r")
+            yield [rest.rstrip(b"\r")]
 
     async def settle(self) -> None:
         """Wait a moment for the end of a body whose content is over, so that its connection can serve again."""

@@ -12,6 +12,7 @@ from slowapi import Limiter
 from slowapi.util import get_remote_address
 from starlette.requests import HTTPConnection
 
+from app.edge_windows import SCHEME
 from app.models import Allowance, Remainder
 
 # Clients over a Unix socket have none, and share one.
@@ -48,7 +49,7 @@ class EdgeLimit:
 
     def __init__(self, *, per_minute: int) -> None:
         self._item = RateLimitItemPerMinute(per_minute) if per_minute else None
-        self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window")
+        self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window", storage_uri=f"{SCHEME}://")
 
     def admit(self, connection: HTTPConnection) -> Verdict | None:
         """Count the request; `None` if there is no limit."""

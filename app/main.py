@@ -88,8 +88,9 @@ def create_app(
         redoc_url=None,
     )
     _set_limits(app, per_minute=settings.rate_limit_per_minute)
-    first = (chat, cache, documents, relabelling, search, sessions)
-    for module in (*first, openai, sockets, keys, usage, operations, decisions, pages):
+    # In this order a request is held against them, so those that are asked most come first.
+    first = (openai, chat, search, sessions, documents, cache, relabelling)
+    for module in (*first, sockets, keys, usage, operations, decisions, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     _handle_errors(app)

@@ -410,6 +410,11 @@ class Delta:
     refusal: str = ""
     logprobs: object = None  # JSON in OpenAI's form, passed through
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no content of any kind: a sign of life."""
+        return not (self.content or self.tool_calls or self.refusal) and self.logprobs is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import TypeGuard
 
 from app.models import (
     Delta,
     FinishReason,
     Message,
     Model,
+    Piece,
     Prompt,
     Stop,
     TextPart,
@@ -67,12 +70,32 @@ class Draft:
             count_tokens(choice.text + "".join(call.name + call.arguments for call in choice.tool_calls), family=family)
             for choice in self.choices
         )
-        thoughts = sum(delta == Delta(index=delta.index) for delta in self.deltas)
+        thoughts = sum(delta.is_empty for delta in self.deltas)
         return Usage(
             prompt_tokens=count_prompt_tokens(prompt)[family],
             completion_tokens=written + count_tokens(refused, family=family) + thoughts,
             estimated=True,
         )
+
+
+def join_texts(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """The same answer, with deltas of text that follow each other in one choice as one delta."""
+    joined: list[Piece] = []
+    texts: list[str] = []
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        if not _is_text(piece):
+            joined.append(piece)
+            continue
+        texts.append(piece.content)
+        if following is None or not _is_text(following) or following.index != piece.index:
+            joined.append(Delta(content="".join(texts), index=piece.index))
+            texts.clear()
+    return joined
+
+
+def _is_text(piece: Piece) -> TypeGuard[Delta]:
+    """Whether it is a delta of nothing but text."""
+    return isinstance(piece, Delta) and not (piece.tool_calls or piece.refusal) and piece.logprobs is None
 
 
 def _tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:

@@ -165,7 +165,7 @@ class AnswerCache:
 
     def _digest(self, value: object) -> str:
         material = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        return hmac.new(self._secret, material, hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, material, hashlib.sha256).hex()
 
     def _ttl(self, request: ChatRequest) -> int:
         return self._rules.ttl if request.cache.ttl is None else request.cache.ttl

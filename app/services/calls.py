@@ -75,7 +75,7 @@ class Call:
         """A delta without content means that the model thinks; its thoughts are not passed on."""
         async with aclosing(pieces):
             async for piece in pieces:
-                if not (isinstance(piece, Delta) and piece == Delta(index=piece.index)):
+                if not (isinstance(piece, Delta) and piece.is_empty):
                     yield piece
 
 

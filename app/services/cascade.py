@@ -113,9 +113,10 @@ def agreement(first: str, second: str, *, asked: str) -> float:
 def without_logprobs(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """The pieces without log-probabilities that only the check asked for."""
     for piece in pieces:
-        stripped = replace(piece, logprobs=None) if isinstance(piece, Delta) else piece
-        if not isinstance(stripped, Delta) or stripped != Delta(index=stripped.index):
-            yield stripped
+        if isinstance(piece, Delta) and piece.logprobs is not None:
+            piece = replace(piece, logprobs=None)  # noqa: PLW2901  (the piece as it goes on)
+        if not isinstance(piece, Delta) or not piece.is_empty:
+            yield piece
 
 
 def _draft(pieces: Iterable[Piece]) -> Draft:

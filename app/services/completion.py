@@ -20,6 +20,7 @@ from app.errors import (
 )
 from app.models import Attempt, Locality, Model, Piece, Usage
 from app.protocols import ChatProvider
+from app.services.answer import join_texts
 from app.services.bulkhead import Bulkheads
 from app.services.calls import Book, Call, address
 from app.services.cascade import Verdict, without_logprobs
@@ -219,5 +220,6 @@ async def _hold(pieces: AsyncGenerator[Piece, None], *, whole: bool) -> list[Pie
 
 
 def _as_asked(held: Sequence[Piece], outgoing: Outgoing) -> Sequence[Piece]:
-    """Log-probabilities that only a check wanted are not passed on."""
-    return held if outgoing.prompt.sampling.logprobs else tuple(without_logprobs(held))
+    """Log-probabilities that only a check wanted are not passed on, and a whole answer is in one piece from here on."""
+    asked = held if outgoing.prompt.sampling.logprobs else tuple(without_logprobs(held))
+    return asked if outgoing.prompt.stream else join_texts(asked)

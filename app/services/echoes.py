@@ -136,6 +136,8 @@ class Echoes:
         """
         if self._shared:
             await self.catch_up()
+        if self._mirror.is_empty:
+            return ()
         key = FingerprintKey.derive(self._secret, tenant=tenant)
         if sum(len(field.text) for field in fields) > SHORT_TEXT:
             query = await asyncio.to_thread(_Query.of, fields, exchanges, key)

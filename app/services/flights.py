@@ -182,6 +182,7 @@ class _Flight:
                 if self._error is not None:
                     raise self._error.with_traceback(None)
                 return False
+            self._news.clear()
             await self._news.wait()
         if seat.position < self._dropped:
             raise FellBehindError
@@ -283,8 +284,7 @@ class _Flight:
         self._dropped += count
 
     def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self._news.set()
 
     def _end_boarding(self) -> None:
         if self._close is not None:

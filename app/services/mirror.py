@@ -51,6 +51,10 @@ class Mirror:
         self._sorting: dict[int, tuple[int, ...]] = {}
         self._sorted = _NOTHING
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self._waiting or self._sorting or len(self._sorted.values))
+
     async def add(self, echoes: Sequence[Echo]) -> None:
         """Take in rows; they are found once this has returned."""
         values = np.concatenate([echo.fingerprints for echo in echoes])

@@ -129,7 +129,9 @@ class Recorder:
                 watch.first_token_seconds = self._monotonic() - watch.began
                 self._metrics.first_token.observe(watch.first_token_seconds)
             case Delta():
-                watch.answer.add(event.content, *(call.arguments for call in event.tool_calls))
+                watch.answer.add(event.content)
+                if event.tool_calls:
+                    watch.answer.add(*(call.arguments for call in event.tool_calls))
             case Finished():
                 watch.finished = event
                 watch.outcome = "ok"

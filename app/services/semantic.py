@@ -70,8 +70,10 @@ class SemanticCache:
 
     async def find(self, slot: Slot) -> Entry | None:
         """The kept answer to another wording of this request's question, where the request allows for one."""
+        if not slot.request.cache.semantic or not self._exact.reads(slot):
+            return None
         asked = self.asked(slot)
-        if asked is None or not slot.request.cache.semantic or not self._exact.reads(slot):
+        if asked is None:
             return None
         questions = await self._questions(asked.group)
         if not questions:
@@ -89,8 +91,10 @@ class SemanticCache:
 
     async def keep(self, slot: Slot, key: str) -> None:
         """Let the answer that was just kept under the key be found by other wordings, if its request allows for it."""
+        if not slot.request.cache.semantic:
+            return
         asked = self.asked(slot)
-        if asked is None or not slot.request.cache.semantic:
+        if asked is None:
             return
         vector = base64.b64encode((await self._embed(asked)).astype(np.float16).tobytes()).decode()
         others = [question for question in await self._questions(asked.group) if question.key != key]

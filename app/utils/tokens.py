@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 # A sign of text is one byte here: a class for each ASCII byte and for each first byte of a longer UTF-8 sequence
 # (RFC 3629, section 3), whose other bytes are dropped. Neighbouring first bytes are neighbouring scripts.
@@ -77,6 +78,7 @@ _FAMILIES = (
 _SPAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]|[0-9A-Za-z]{1,4}|\w{1,2}|[^\w\s]")
 
 
+@lru_cache(maxsize=1024)
 def family_of(model: str) -> Family:
     """The family of a model, by its name or id."""
     return next((family for pattern, family in _FAMILIES if pattern.search(model)), Family.CL100K)

@@ -34,7 +34,7 @@ from benchmarks.speed.load import Load, Outcome, drive
 from benchmarks.speed.processes import read_tree
 
 WARM_UP_SECONDS = 3.0
-INSTALLED = {"sluice": True, "litellm": LITELLM.exists(), "portkey": PORTKEY.exists()}
+INSTALLED = {"sluice": True, "litellm": LITELLM.exists(), "portkey": PORTKEY.exists(), "relay": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

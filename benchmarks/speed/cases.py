@@ -17,7 +17,10 @@ DOCUMENTS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`body` is the request without its model; `gateways` are those that can do it at all."""
+    """`body` is the request without its model; `gateways` are those that can do it at all.
+
+    `chunks` are the pieces of the upstream's answer, as many as it has tokens, whether it is asked for a stream or not.
+    """
 
     name: str
     describes: str
@@ -25,7 +28,7 @@ class Case:
     path: str = "/v1/chat/completions"
     gateways: tuple[str, ...] = ALL
     connections: int = 16
-    chunks: int = 100
+    chunks: int = 10
     redis: bool = False
     documents: int = 0
     workers: int = 1
@@ -71,6 +74,9 @@ CASES = {
     case.name: case
     for case in (
         Case(name="miss", describes="a short question, not answered before", body=_asks()),
+        Case(
+            name="miss-100", describes="the same with an answer of 100 tokens, in one piece", body=_asks(), chunks=100
+        ),
         Case(name="latency", describes="the same, one at a time", body=_asks(), connections=1),
         Case(
             name="hit",
@@ -85,7 +91,7 @@ CASES = {
             gateways=CACHING,
             redis=True,
         ),
-        Case(name="stream-100", describes="a stream of 100 pieces", body=_asks(stream=True)),
+        Case(name="stream-100", describes="a stream of 100 pieces", body=_asks(stream=True), chunks=100),
         Case(name="stream-1000", describes="a stream of 1,000 pieces", body=_asks(stream=True), chunks=1_000),
         Case(name="prompt-1k", describes="a prompt of 1,000 characters", body=_of_size(1_000)),
         Case(name="prompt-10k", describes="a prompt of 10,000 characters", body=_of_size(10_000)),

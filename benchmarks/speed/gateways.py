@@ -117,7 +117,18 @@ def portkey(given: Surroundings) -> Gateway:
     )
 
 
-GATEWAYS = {"sluice": sluice, "litellm": litellm, "portkey": portkey}
+def relay(given: Surroundings) -> Gateway:
+    """A bare relay of our own, which is no gateway: what the server and the client libraries cost by themselves."""
+    port = free_port()
+    return Gateway(
+        name="Relay",
+        port=port,
+        command=(sys.executable, "-m", "benchmarks.speed.relay", str(port), str(given.upstream)),
+        ready_path="/ready",
+    )
+
+
+GATEWAYS = {"sluice": sluice, "litellm": litellm, "portkey": portkey, "relay": relay}
 
 
 @asynccontextmanager

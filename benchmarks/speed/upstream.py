@@ -11,19 +11,26 @@ import re
 from dataclasses import dataclass
 
 CREATED = 1_700_000_000
-USAGE = b'{"prompt_tokens":20,"completion_tokens":10,"total_tokens":30}'
-WORDS = b"The water boils at one hundred degrees at sea level."
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 STREAMED = re.compile(rb'"stream": *true')
 HEAD_END = b"\r\n\r\n"
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-def whole_answer() -> bytes:
+def usage_of(count: int) -> bytes:
+    return b'{"prompt_tokens":20,"completion_tokens":%d,"total_tokens":%d}' % (count, 20 + count)
+
+
+def words_of(count: int) -> list[bytes]:
+    """The answer, in pieces: the same whether it is streamed or not."""
+    return [b"word%d " % number for number in range(count)]
+
+
+def whole_answer(count: int) -> bytes:
     body = (
         b'{"id":"chatcmpl-1","object":"chat.completion","created":%d,"model":"small-model","choices":[{"index":0,'
         b'"message":{"role":"assistant","content":"%s","refusal":null},"logprobs":null,"finish_reason":"stop"}],'
-        b'"usage":%s}' % (CREATED, WORDS, USAGE)
+        b'"usage":%s}' % (CREATED, b"".join(words_of(count)), usage_of(count))
     )
     return _with_length(body)
 
@@ -39,9 +46,9 @@ def embeddings_answer() -> bytes:
 
 def stream_frames(count: int) -> list[bytes]:
     """`count` pieces of content, the finish, the usage and the end, each as one HTTP chunk."""
-    pieces = [_frame(b'[{"index":0,"delta":{"content":"word%d "},"finish_reason":null}]' % n) for n in range(count)]
+    pieces = [_frame(b'[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]' % word) for word in words_of(count)]
     finish = _frame(b'[{"index":0,"delta":{},"finish_reason":"stop"}]')
-    usage = _frame(b"[]", usage=USAGE)
+    usage = _frame(b"[]", usage=usage_of(count))
     return [*pieces, finish, usage, _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"]
 
 
@@ -120,7 +127,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 async def _serve(port: int, *, chunks: int, chunks_per_second: float) -> None:
-    answers = Answers(whole_answer(), embeddings_answer(), stream_frames(chunks))
+    answers = Answers(whole_answer(chunks), embeddings_answer(), stream_frames(chunks))
     pause = 1 / chunks_per_second if chunks_per_second else 0.0
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Upstream(answers, pause=pause), "127.0.0.1", port, backlog=1024)

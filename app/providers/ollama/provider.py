@@ -121,6 +121,6 @@ async def _frames(response: Response, *, stream: bool) -> AsyncIterator[JSONObje
     if not stream:
         yield decode(await response.body())
         return
-    async for line in response.lines():
-        if line:
+    async for lines in response.lines():
+        for line in filter(None, lines):
             yield decode(line)

@@ -45,7 +45,8 @@ class ChatAnswer:
         """The deltas in a chunk or body; raises the `UpstreamError` that it reports or that it is."""
         if event.get("error"):
             raise reported_failure(event, status=None)
-        self._usage = read_usage(object_at(event, "usage")) or self._usage
+        if usage := object_at(event, "usage"):
+            self._usage = read_usage(usage) or self._usage
         for choice in objects_at(event, "choices"):
             yield from self._read_choice(choice)
 
@@ -68,11 +69,11 @@ class ChatAnswer:
         delta = Delta(
             content=_content(message.get("content")),
             index=index,
-            tool_calls=tuple(self._tool_calls(message, index=index)),
+            tool_calls=tuple(self._tool_calls(message, index=index)) if "tool_calls" in message else (),
             refusal=text_at(message, "refusal"),
             logprobs=choice.get("logprobs"),
         )
-        empty = delta == Delta(index=index)
+        empty = delta.is_empty
         if index >= self._choices or (index in self._stops and not empty):
             raise UpstreamBrokenError
         # A model that thinks gives signs of life: deltas without content.

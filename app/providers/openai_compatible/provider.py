@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import takewhile
 
 from app.egress import Egress, Request, Response
 from app.errors import UpstreamBrokenError
@@ -62,9 +63,10 @@ class OpenAICompatible:
             if response.status != HTTPStatus.OK:
                 raise await read_failure(response, now=self._clock())
             answer = ChatAnswer(choices=prompt.sampling.n or 1)
-            async for event in _events(response, stream=prompt.stream):
-                for delta in answer.read(event):
-                    yield delta
+            async for events in _events(response, stream=prompt.stream):
+                for event in events:
+                    for delta in answer.read(event):
+                        yield delta
             for piece in answer.end():
                 yield piece
             await response.settle()
@@ -87,17 +89,20 @@ class OpenAICompatible:
         """Nothing to do: the connections are the egress's."""
 
 
-async def _events(response: Response, *, stream: bool) -> AsyncIterator[JSONObject]:
-    """The chunks of a stream, or the one body of a whole answer; what the server says it sends decides."""
+async def _events(response: Response, *, stream: bool) -> AsyncIterator[Iterable[JSONObject]]:
+    """The chunks of a stream as they arrive, or the one body of a whole answer; what the server says it sends decides.
+
+    Each is decoded when it is asked for: what is good of a stream is given out before what is broken is found.
+    """
     media_type = response.headers.get("Content-Type", "")
     if "event-stream" not in media_type and (not stream or "json" in media_type):
-        yield decode(await response.body())
+        yield (decode(await response.body()),)
         return
     buffer = EventBuffer()
-    async for line in response.lines():
-        if data := buffer.feed(line):
-            if data == DONE:
-                return
-            yield decode(data)
+    async for lines in response.lines():
+        found = [data for line in lines if (data := buffer.feed(line))]
+        yield map(decode, takewhile(DONE.__ne__, found))
+        if DONE in found:
+            return
     if (data := buffer.flush()) and data != DONE:
-        yield decode(data)
+        yield (decode(data),)
