@@ -96,6 +96,7 @@ def embeddings(services: Services, named: RecordingEmbedder) -> Embeddings:
         find_model=find,
         labeller=services.labeller,
         audit=services.enforcement.audit,
+        ledger=services.ledger,
         metrics=services.metrics,
     )
 
