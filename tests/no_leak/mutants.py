@@ -597,8 +597,8 @@ STORED: Sequence[Mutant] = (
         name="cache keys without a secret",
         rule="Digests are keyed HMACs",
         file="app/services/cache.py",
-        before="hmac.new(self._secret, material",
-        after='hmac.new(b"", material',
+        before="hmac.digest(self._secret, material",
+        after='hmac.digest(b"", material',
         killer=_rules("test_cache_keys_tell_nothing_without_the_secret"),
     ),
 )
