@@ -98,8 +98,8 @@ def embeddings(services: Services, named: RecordingEmbedder) -> Embeddings:
         audit=services.enforcement.audit,
         ledger=services.ledger,
         metrics=services.metrics,
-        metrics=services.metrics,
         ledger=services.ledger,
+    )
 
 
 async def test_a_named_embedding_model_is_asked_only_by_keys_that_may_and_under_the_label(tmp_path: Path) -> None:
