@@ -137,8 +137,10 @@ async def test_what_another_process_spends_is_known_after_a_refresh(
         key = await make(one, admin_key, budget={"day": 0.2})
         assert [(await chat(service, key))[0] for service in (one, two)] == [200, 200]
         services: tuple[Services, ...] = (one.app.state.services, two.app.state.services)
-        await services[1].ledger.write()
-        await services[0].budgets.refresh()
+        for each in services:
+            await each.ledger.write()
+        for each in services:
+            await each.budgets.refresh()
         assert [(await chat(service, key))[0] for service in (one, two)] == [429, 429]
 
 

@@ -98,6 +98,7 @@ def embeddings(services: Services, named: RecordingEmbedder) -> Embeddings:
         audit=services.enforcement.audit,
         ledger=services.ledger,
         metrics=services.metrics,
+        ledger=services.ledger,
     )
 
 
