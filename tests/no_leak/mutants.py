@@ -618,7 +618,7 @@ TRACES: Sequence[Mutant] = (
         file="app/routers/validation.py",
         before="if kind in QUOTING:",
         after="if False:",
-        killer=_rules("test_a_refusal_does_not_quote_what_it_refuses"),
+        killer=f"{BARRIERS}::test_a_validation_message_that_quotes_the_input_is_replaced",
     ),
     Mutant(
         name="a caller's request id kept as it is",

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 
 from app.errors import ModelNotAllowedError, NoClearedModelError, NotClearedError, NotFoundError, UpstreamError
 from app.models import Caller, Dispatch, Label, Locality, Model, RetrievalScope, SessionQuery
 from app.protocols import EmbeddingModel, RerankRequest
 from app.providers.litellm_adapter import LiteLLMReranker
+from app.routers.validation import describe, validate
 from app.services.embeddings import EmbeddingRequest, Embeddings
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval, SearchQuery
 from app.stores.sql.engine import Database
@@ -186,3 +189,27 @@ async def test_a_tenants_administrator_sees_its_own_decisions_only_and_nobody_se
     seen = await send(service, "GET", "/decisions", key=operator)
     assert {each["tenant"] for each in seen["decisions"]} >= set(keys)
     assert CANARY not in str(seen)
+
+
+# Refusals
+
+
+class Circle(BaseModel):
+    kind: Literal["circle"]
+
+
+class Square(BaseModel):
+    kind: Literal["square"]
+
+
+class Shape(BaseModel):
+    """A body of which pydantic's own message would quote what was sent."""
+
+    shape: Circle | Square = Field(discriminator="kind")
+
+
+def test_a_validation_message_that_quotes_the_input_is_replaced() -> None:
+    with pytest.raises(RequestValidationError) as refused:
+        validate(Shape, {"shape": {"kind": CANARY}})
+    assert CANARY in str(refused.value.errors())
+    assert CANARY not in str(describe(refused.value.errors()))
