@@ -101,7 +101,6 @@ def embeddings(services: Services, named: RecordingEmbedder) -> Embeddings:
         audit=services.enforcement.audit,
         ledger=services.ledger,
         metrics=services.metrics,
-        ledger=services.ledger,
     )
 
 
