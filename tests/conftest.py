@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,21 @@ from tests.support.dialects import AnthropicDialect, OllamaDialect, OpenAIDialec
 from tests.support.postgres import PROGRAMS, PostgresServer, postgres_server
 from tests.support.redis import EXECUTABLE, RedisServer
 from tests.support.upstream import ScriptedUpstream
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test with the marker `no_cover` measures time.
+
+    pytest-cov pauses for it, but in a process of pytest-xdist's there is a second tracer, which then goes on.
+    """
+    trace = sys.gettrace()
+    if item.get_closest_marker("no_cover") is not None:
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(trace)
 
 
 @pytest.fixture

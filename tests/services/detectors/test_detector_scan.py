@@ -192,11 +192,15 @@ HOSTILE = {
 }
 
 
+def cpu_seconds(detectors: Detectors, text: str) -> float:
+    start = time.process_time()
+    detectors.scan_now(fields(text))
+    return time.process_time() - start
+
+
 @pytest.mark.no_cover  # the coverage tool makes these lines two to three times as slow as they are
 @pytest.mark.parametrize("pattern", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_takes_linear_time(detectors: Detectors, pattern: str) -> None:
     """A quarter of a megabyte may take half a second of CPU, which leaves room for a busy machine."""
     text = (pattern * 250_000)[:250_000]
-    start = time.process_time()
-    detectors.scan_now(fields(text))
-    assert time.process_time() - start < 1.0
+    assert min(cpu_seconds(detectors, text) for _ in range(3)) < 1.0
