@@ -10,22 +10,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.models import (
+from app.models import Dispatch, JSONValue, Label, Model, Passage, Piece, Prompt
+from app.records import (
     Account,
     Chunk,
-    Dispatch,
     DocumentKey,
     DocumentVersion,
     Job,
-    JSONValue,
     Key,
-    Label,
-    Model,
     NewDocument,
-    Passage,
     PastTurn,
-    Piece,
-    Prompt,
     Session,
     SessionChange,
     SessionEntry,

@@ -13,7 +13,8 @@ from fastapi.responses import StreamingResponse
 
 from app.dependencies import EDGE, DocumentReader, DocumentWriter, ServicesDep, StatedLabelDep
 from app.errors import NotFoundError
-from app.models import Caller, DocumentKey, DocumentVersion, Label
+from app.models import Caller, Label
+from app.records import DocumentKey, DocumentVersion
 from app.routers.bodies import BoundedRoute
 from app.routers.native import Name
 from app.routers.replies import json_response

@@ -15,7 +15,8 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from app.dependencies import EDGE, AdminCaller, ServicesDep
 from app.errors import NotFoundError
-from app.models import ORDINARY_SCOPES, Budget, Caller, Key, Label, Limits, Scope
+from app.models import ORDINARY_SCOPES, Budget, Caller, Label, Limits, Scope
+from app.records import Key
 from app.routers.bodies import BoundedRoute
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response

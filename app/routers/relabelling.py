@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.dependencies import EDGE, AdminCaller, ServicesDep
-from app.models import DocumentKey
+from app.records import DocumentKey
 from app.routers.bodies import BoundedRoute
 from app.routers.documents import document_reply
 from app.routers.native import LabelWord, Name, Strict

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from app.models import Complexity, DocumentStatus, GroundingOutcome, Locality
+from app.models import Complexity, GroundingOutcome, Locality
+from app.records import DocumentStatus
 
 LabelName = Literal["public", "internal", "confidential"]
 

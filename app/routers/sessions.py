@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field, StringConstraints
 
 from app.dependencies import EDGE, ServicesDep, SessionsCaller
-from app.models import ImagePart, Message, Part, SessionChange, SessionEntry, SessionQuery, TextPart, Turn
+from app.models import ImagePart, Message, Part, TextPart
+from app.records import SessionChange, SessionEntry, SessionQuery, Turn
 from app.routers.bodies import BoundedRoute
 from app.routers.native import Name, Strict
 from app.routers.replies import json_response

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.dependencies import EDGE, ServicesDep, UsageCaller
 from app.errors import InvalidRequestError
-from app.models import Caller, Scope, UsageDimension, UsageQuery, UsageRow
+from app.models import Caller, Scope
+from app.records import UsageDimension, UsageQuery, UsageRow
 from app.routers.replies import json_response
 from app.services.usage import NANODOLLARS
 

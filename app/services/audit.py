@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import orjson
 
 from app.errors import SluiceError
-from app.models import Attempt, Caller, Candidate, DocumentVersion, Finding, JSONValue, Label, Message, Route
+from app.models import Attempt, Caller, Candidate, Finding, JSONValue, Label, Message, Route
 from app.protocols import AuditTrail, Clock
+from app.records import DocumentVersion
 from app.services.labels import Reading, version_label
 from app.utils.logging import REQUEST_ID
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from app.errors import BudgetExceededError, SluiceError
-from app.models import Account, Budget, Caller, Model, Spent, Usage
+from app.models import Budget, Caller, Model, Usage
 from app.protocols import Clock
+from app.records import Account, Spent
 from app.services.answer import cost_of
 from app.services.usage import Ledger, nanodollars
 from app.utils.monitoring import Metrics

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from app.models import Chunk
+from app.records import Chunk
 from app.services.loaders.document import SECTION_SEPARATOR, ParsedDocument
 
 # A quarter of MiniLM's window of 256 tokens stays free for the title and the headings that are indexed with a chunk.

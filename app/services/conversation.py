@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from app.models import Caller, ChatRequest, Label, Message, Session
+from app.models import Caller, ChatRequest, Label, Message
+from app.records import Session
 from app.services.placing import Place, digest, is_pinned
 from app.services.prompting import message_tokens
 

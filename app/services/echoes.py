@@ -19,8 +19,9 @@ from itertools import accumulate
 import numpy as np
 
 from app.errors import UnavailableError
-from app.models import DocumentKey, Finding, Label, Message
+from app.models import Finding, Label, Message
 from app.protocols import Clock, EchoStore, Fingerprints, Standing
+from app.records import DocumentKey
 from app.services.detectors import Field
 from app.services.fingerprints import CHARACTER_SHINGLE, SHINGLE, FingerprintKey, Tokens
 from app.services.mirror import Mirror

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from app.errors import UnavailableError
-from app.models import Chunk, Dispatch, DocumentStatus, DocumentVersion, Job, Label
+from app.models import Dispatch, Label
 from app.protocols import ChunkText, DocumentStore, EmbeddingModel, VectorIndex, Vectors
+from app.records import Chunk, DocumentStatus, DocumentVersion, Job
 from app.services.audit import Audit
 from app.services.chunking import MAX_TOKENS, OVERLAP_TOKENS, chunk
 from app.services.echoes import Echoes

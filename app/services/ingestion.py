@@ -11,18 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.errors import EmptyDocumentError, NotClearedError, SluiceError, UnavailableError, UnsupportedMediaError
-from app.models import (
-    Caller,
-    DocumentKey,
-    DocumentStatus,
-    DocumentVersion,
-    Job,
-    JobKind,
-    JSONValue,
-    Label,
-    NewDocument,
-)
+from app.models import Caller, JSONValue, Label
 from app.protocols import Clock, DocumentStore
+from app.records import DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, NewDocument
 from app.services.audit import Audit
 from app.services.indexing import LEASE_SECONDS, Indexer
 from app.services.loaders import LoadError, sniff

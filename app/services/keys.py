@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.errors import AuthenticationError, ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
-from app.models import Caller, Key
+from app.models import Caller
 from app.protocols import Clock, KeyStore
+from app.records import Key
 
 KEY_PREFIX = "sk-sluice-"
 ID_CHARACTERS = 16

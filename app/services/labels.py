@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 from app.models import (
     Caller,
-    DocumentKey,
-    DocumentVersion,
     Finding,
     ImagePart,
     JSONValue,
@@ -21,6 +19,7 @@ from app.models import (
     TextPart,
     Tooling,
 )
+from app.records import DocumentKey, DocumentVersion
 from app.services.detectors import Field
 from app.services.echoes import Echoes, exchange
 from app.services.policy import PolicyFile

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 from app.errors import NotFoundError
-from app.models import Caller, DocumentKey, Label
+from app.models import Caller, Label
 from app.protocols import DocumentStore, TextWindow
+from app.records import DocumentKey
 
 # As retrieval names passages: a version with the ordinal of its chunk, or of the first and last of several.
 PASSAGE_ID = re.compile(r"([0-9a-f]{32}):(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.errors import NotFoundError
-from app.models import Caller, DocumentKey, DocumentVersion, Label
+from app.models import Caller, Label
 from app.protocols import DocumentStore
+from app.records import DocumentKey, DocumentVersion
 from app.services.audit import Audit
 
 

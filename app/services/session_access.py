@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.errors import NotFoundError
-from app.models import Caller, PastTurn, SessionChange, SessionEntry, SessionQuery, Turn
+from app.models import Caller
 from app.protocols import Clock, SessionStore
+from app.records import PastTurn, SessionChange, SessionEntry, SessionQuery, Turn
 from app.services.chores import Chores
 
 HISTORY_TURNS = 100

@@ -26,13 +26,10 @@ from app.models import (
     Label,
     Message,
     Sampling,
-    Session,
     Started,
-    Summary,
-    TitleSource,
-    Turn,
 )
 from app.protocols import Clock, SessionStore
+from app.records import Session, Summary, TitleSource, Turn
 from app.services.chores import Chore, Chores
 from app.services.conversation import HISTORY_TOKENS
 from app.services.placing import is_pinned

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.errors import InvalidRequestError, NotFoundError
-from app.models import ROOT, Caller, ChatRequest, Label, Message, Turn
+from app.models import Caller, ChatRequest, Label, Message
 from app.protocols import Clock, SessionStore
+from app.records import ROOT, Turn
 from app.services.chores import Chore, Chores
 from app.services.conversation import HISTORY_TOKENS, Conversation, recall
 from app.services.placing import Place, digest, is_pinned, locate

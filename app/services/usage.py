@@ -10,8 +10,9 @@ from datetime import date
 from typing import Protocol
 
 from app.errors import SluiceError
-from app.models import Account, Caller, Charge, Price, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.models import Caller, Charge, Price
 from app.protocols import Clock, UsageStore
+from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 
 logger = logging.getLogger(__name__)
 

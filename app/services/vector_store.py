@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from app.models import DocumentKey, Label, VectorHit
+from app.models import Label
 from app.protocols import EmbeddingModel, LiveVersion, VectorIndex, Vectors
+from app.records import DocumentKey, VectorHit
 
 
 def space_name(*, tenant: str, collection: str, label: Label, fingerprint: str) -> str:

@@ -22,8 +22,8 @@ from chromadb.errors import ChromaError, NotFoundError
 from chromadb.types import Collection as CollectionModel
 
 from app.errors import VectorStoreUnavailableError
-from app.models import VectorHit
 from app.protocols import Vectors
+from app.records import VectorHit
 from app.stores.chroma_server import ChromaServer
 from app.stores.memory_vectors import ranked
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.models import VectorHit
 from app.protocols import Vectors
+from app.records import VectorHit
 
 
 @dataclass(slots=True)

@@ -14,9 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
 from app.errors import ModelNotAllowedError, NoClearedModelError, NotClearedError, NotFoundError, UpstreamError
-from app.models import Caller, Dispatch, Label, Locality, Model, RetrievalScope, SessionQuery
+from app.models import Caller, Dispatch, Label, Locality, Model, RetrievalScope
 from app.protocols import EmbeddingModel, RerankRequest
 from app.providers.litellm_adapter import LiteLLMReranker
+from app.records import SessionQuery
 from app.routers.validation import describe, validate
 from app.services.embeddings import EmbeddingRequest, Embeddings
 from app.services.retrieval import RELEVANCE_FLOOR, Retrieval, SearchQuery

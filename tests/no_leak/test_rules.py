@@ -28,9 +28,9 @@ from app.models import (
     Message,
     Model,
     Route,
-    Turn,
     Usage,
 )
+from app.records import Turn
 from app.services.cache import AnswerCache, CacheRules, Partition, ReadSet, Slot
 from app.services.cache_entries import CachedAnswer
 from app.services.purges import Purges

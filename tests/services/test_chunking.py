@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models import Chunk
+from app.records import Chunk
 from app.services.chunking import chunk
 from app.services.loaders import ParsedDocument, Section
 

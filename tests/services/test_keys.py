@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import AuthenticationError, InvalidRequestError, NotFoundError
-from app.models import Caller, Key, Label
+from app.models import Caller, Label
+from app.records import Key
 from app.services.keys import STALE_SECONDS, UNKNOWN_SECONDS, Keys
 from app.stores.sql.engine import Database
 from app.stores.sql.keys import SqlKeyStore

@@ -25,9 +25,9 @@ from app.models import (
     Role,
     Route,
     Started,
-    Turn,
     Usage,
 )
+from app.records import Turn
 from app.services.chores import MOST_WAITING, Chore, Chores
 from app.services.conversation import HISTORY_TOKENS
 from app.services.session_upkeep import TITLE_TOKENS, SessionUpkeep

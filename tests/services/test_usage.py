@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from app.errors import DatabaseUnavailableError
-from app.models import Account, Caller, Charge, Price, Spent, Usage, UsageBatch, UsageCount, UsageQuery, UsageRow
+from app.models import Caller, Charge, Price, Usage
+from app.records import Account, Spent, UsageBatch, UsageCount, UsageQuery, UsageRow
 from app.services.usage import Ledger
 
 ADA = Caller(tenant="acme", key_id="k", user="ada")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from app.models import Chunk, DocumentKey, DocumentVersion, Job, JobKind, JSONValue, Label, NewDocument, Passage
+from app.models import JSONValue, Label, Passage
 from app.protocols import DocumentStore
+from app.records import Chunk, DocumentKey, DocumentVersion, Job, JobKind, NewDocument
 
 TENANT = "acme"
 LEASE = 60.0

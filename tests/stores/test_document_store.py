@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidRequestError, NotFoundError
-from app.models import Chunk, DocumentStatus, JobKind, JSONValue, Label
+from app.models import JSONValue, Label
 from app.protocols import ChunkText, DocumentStore
+from app.records import Chunk, DocumentStatus, JobKind
 from tests.stores.records import ALL, TENANT, SetClock, Worker, chunks_of, found, key, upload
 
 # Uploads

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.models import Budget, Caller, Key, Label, Limits, Scope
+from app.models import Budget, Caller, Label, Limits, Scope
+from app.records import Key
 from app.stores.sql.engine import Database
 from app.stores.sql.keys import SqlKeyStore
 from tests.stores.records import SetClock

@@ -11,22 +11,9 @@ from itertools import count
 import pytest
 
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
-from app.models import (
-    ROOT,
-    ImagePart,
-    Label,
-    Message,
-    Role,
-    SessionChange,
-    SessionEntry,
-    SessionQuery,
-    Summary,
-    TextPart,
-    TitleSource,
-    ToolCall,
-    Turn,
-)
+from app.models import ImagePart, Label, Message, Role, TextPart, ToolCall
 from app.protocols import SessionStore
+from app.records import ROOT, SessionChange, SessionEntry, SessionQuery, Summary, TitleSource, Turn
 from app.services.placing import digest
 from tests.stores.records import SetClock
 

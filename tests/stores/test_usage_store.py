@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from app.models import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 from app.stores.sql.engine import Database
 from app.stores.sql.usage import SqlUsageStore
 

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from app.models import Chunk, Label
+from app.models import Label
+from app.records import Chunk
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.engine import Database
 from app.utils.stemming import stem

@@ -12,19 +12,9 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import DatabaseUnavailableError, InvalidRequestError, NotFoundError
-from app.models import (
-    Chunk,
-    DocumentKey,
-    DocumentStatus,
-    DocumentVersion,
-    Job,
-    JobKind,
-    JSONValue,
-    Label,
-    NewDocument,
-    Passage,
-)
+from app.models import JSONValue, Label, Passage
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
+from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, NewDocument
 from app.stores.sql import jobs, relabels, rows, searches, tables, upkeep, uploads, word_rows, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions

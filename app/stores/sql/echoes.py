@@ -9,8 +9,9 @@ import numpy as np
 from sqlalchemy import ColumnElement, case, delete, exists, func, literal, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import DocumentKey, Label
+from app.models import Label
 from app.protocols import Echo, Fingerprints, Standing
+from app.records import DocumentKey
 from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import documents, echoes, versions

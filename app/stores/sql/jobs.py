@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import DocumentStatus, Job, JobKind, Label
+from app.models import Label
+from app.records import DocumentStatus, Job, JobKind
 from app.stores.sql import rows, words
 from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import in_batches, insert_absent

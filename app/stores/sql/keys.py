@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import Budget, Caller, Key, Limits, Scope
+from app.models import Budget, Caller, Limits, Scope
+from app.records import Key
 from app.stores.sql.engine import Database
 from app.stores.sql.tables import key_revisions, keys
 

@@ -14,7 +14,8 @@ from sqlalchemy import literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import ConflictError
-from app.models import DocumentKey, DocumentStatus, DocumentVersion, JobKind, Label
+from app.models import Label
+from app.records import DocumentKey, DocumentStatus, DocumentVersion, JobKind
 from app.stores.sql import jobs as job_rows
 from app.stores.sql import rows, upkeep
 from app.stores.sql.engine import in_batches, insert_absent

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from app.models import Chunk, DocumentKey, DocumentStatus, DocumentVersion, JSONValue, Label, NewDocument
+from app.models import JSONValue, Label
+from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, NewDocument
 from app.stores.sql.tables import documents, versions
 
 # Longer names and values are cut here, so that an index entry stays within PostgreSQL's 2,704 bytes. Filters compare

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import InvalidRequestError
-from app.models import Label, PastTurn, SessionEntry, SessionQuery
+from app.models import Label
+from app.records import PastTurn, SessionEntry, SessionQuery
 from app.stores.sql.session_rows import fold, read_entry, read_turn
 from app.stores.sql.tables import loose_turns, sessions, turns
 

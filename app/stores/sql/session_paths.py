@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, literal, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import Session, Summary, TitleSource, Turn
 from app.protocols import Outline
+from app.records import Session, Summary, TitleSource, Turn
 from app.stores.sql.engine import in_batches
 from app.stores.sql.session_rows import read_turn
 from app.stores.sql.tables import summaries, turns

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.models import (
-    ROOT,
-    ImagePart,
-    Message,
-    Part,
-    SessionEntry,
-    TextPart,
-    ToolCall,
-    Turn,
-)
+from app.models import ImagePart, Message, Part, TextPart, ToolCall
+from app.records import ROOT, SessionEntry, Turn
 
 
 def turn_row(turn: Turn) -> dict[str, Any]:

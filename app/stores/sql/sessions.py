@@ -11,19 +11,9 @@ from sqlalchemy import ColumnElement, Update, and_, case, delete, literal, selec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import ConflictError, NotFoundError
-from app.models import (
-    ROOT,
-    Label,
-    PastTurn,
-    Session,
-    SessionChange,
-    SessionEntry,
-    SessionQuery,
-    Summary,
-    TitleSource,
-    Turn,
-)
+from app.models import Label
 from app.protocols import Clock, Outline
+from app.records import ROOT, PastTurn, Session, SessionChange, SessionEntry, SessionQuery, Summary, TitleSource, Turn
 from app.stores.sql import session_lists, session_paths
 from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import Database, insert, insert_absent

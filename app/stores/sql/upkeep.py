@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import and_, delete, exists, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import JobKind
 from app.protocols import LiveVersion
+from app.records import JobKind
 from app.stores.sql.engine import in_batches, insert_absent
 from app.stores.sql.tables import documents, jobs, spaces, versions
 

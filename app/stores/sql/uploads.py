@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import DocumentKey, DocumentStatus, DocumentVersion, JobKind, Label, NewDocument
+from app.models import Label
+from app.records import DocumentKey, DocumentStatus, DocumentVersion, JobKind, NewDocument
 from app.stores.sql import relabels, rows
 from app.stores.sql.engine import in_batches, insert, insert_absent
 from app.stores.sql.tables import attributes, documents, jobs, version_bytes, versions

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 from app.stores.sql.engine import Database, in_batches
 from app.stores.sql.tables import usage, usage_writers
 
