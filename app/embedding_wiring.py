@@ -6,7 +6,7 @@ import asyncio
 
 from app.config import Settings
 from app.egress import Egress
-from app.errors import ConfigurationError, UnknownModelError
+from app.errors import ConfigurationError, UnknownModelError, UpstreamUnavailableError
 from app.model_wiring import OPENAI_URL
 from app.models import Locality
 from app.protocols import EmbeddingModel
@@ -28,9 +28,7 @@ async def open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel
     if provider == "builtin" and name == BUILTIN_EMBEDDING:
         return await asyncio.to_thread(_load_minilm)
     if provider == "ollama" and name:
-        return await OllamaEmbedding.open(
-            name, base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance
-        )
+        return await _open_ollama(name, settings=settings, egress=egress)
     if provider == "openai" and name:
         return OpenAIEmbedding(
             name,
@@ -40,6 +38,21 @@ async def open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel
             api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
         )
     raise ConfigurationError(f"EMBEDDING_MODEL must be builtin/{BUILTIN_EMBEDDING}, openai/NAME or ollama/NAME.")
+
+
+async def _open_ollama(name: str, *, settings: Settings, egress: Egress) -> EmbeddingModel:
+    try:
+        return await OllamaEmbedding.find(
+            name, base_url=settings.ollama_base_url, egress=egress, cloud_clearance=settings.cloud_clearance
+        )
+    except UpstreamUnavailableError:
+        raise ConfigurationError(
+            "EMBEDDING_MODEL names a model of Ollama, and no server answers at OLLAMA_BASE_URL."
+        ) from None
+    except UnknownModelError:
+        raise ConfigurationError(
+            f"EMBEDDING_MODEL names a model that Ollama has not pulled: ollama pull {name}"
+        ) from None
 
 
 class NamedEmbeddings:

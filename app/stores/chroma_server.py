@@ -8,26 +8,23 @@ Run as a program, this module becomes the server: `python -m app.stores.chroma_s
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from app.errors import ConfigurationError
-from app.utils.locks import locked
+from app.utils.locks import lock_for_life, locked
 from app.utils.processes import die_with
 
 HOST: Final = "127.0.0.1"
 LOCK_FILE: Final = ".server.lock"
 # A server whose parent was killed is gone in milliseconds.
 LOCK_SECONDS: Final = 10.0
-LOCK_POLL_SECONDS: Final = 0.02
 END_SECONDS: Final = 10.0
 PROGRAM: Final = "from chromadb.cli.cli import app; app()"
 
@@ -96,24 +93,13 @@ class ChromaServer:
 def become_server(folder: Path, *, port: int, parent: int) -> None:
     """Turn this process into the server of a folder, once nobody else serves it; it dies with its parent."""
     die_with(parent)
-    _lock(folder)
+    try:
+        # Two servers of one folder lose vectors.
+        lock_for_life(folder / LOCK_FILE, patience=LOCK_SECONDS)
+    except BlockingIOError:
+        sys.exit(1)
     arguments = ("run", "--path", str(folder), "--host", HOST, "--port", str(port))
     os.execv(sys.executable, (sys.executable, "-c", PROGRAM, *arguments))  # noqa: S606  # our own arguments, no shell
-
-
-def _lock(folder: Path) -> None:
-    """Hold the folder as long as this process lives, whatever program it runs: two servers of one lose vectors."""
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    os.set_inheritable(lock, True)
-    until = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > until:
-                sys.exit(1)
-            time.sleep(LOCK_POLL_SECONDS)
 
 
 def _free_port() -> int:

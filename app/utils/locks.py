@@ -22,16 +22,30 @@ def locked(folder: Path) -> Iterator[int]:
 
     Raises `BlockingIOError` if another process holds it, and goes on holding it.
     """
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = _opened(folder / LOCK_FILE)
     try:
-        _take(lock)
+        _take(lock, patience=LEFTOVER_SECONDS)
         yield lock
     finally:
         os.close(lock)
 
 
-def _take(lock: int) -> None:
-    until = time.monotonic() + LEFTOVER_SECONDS
+def lock_for_life(file: Path, *, patience: float) -> None:
+    """Hold a file as long as this process lives, whatever program it becomes.
+
+    Raises `BlockingIOError` if another process goes on holding it for `patience` seconds.
+    """
+    lock = _opened(file)
+    os.set_inheritable(lock, True)
+    _take(lock, patience=patience)
+
+
+def _opened(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _take(lock: int, *, patience: float) -> None:
+    until = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,11 +7,14 @@ import base64
 import secrets
 import struct
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 
+from app.config import Settings
 from app.egress import Egress
+from app.embedding_wiring import open_embedder
 from app.errors import (
     ConfigurationError,
     ContextLengthError,
@@ -94,7 +97,7 @@ def openai_at(upstream: ScriptedUpstream, *, egress: Egress, **options: object) 
 
 
 async def ollama_at(upstream: ScriptedUpstream, *, egress: Egress, name: str = "nomic-embed-text") -> OllamaEmbedding:
-    return await OllamaEmbedding.open(name, base_url=upstream.origin, egress=egress, cloud_clearance=Label.PUBLIC)
+    return await OllamaEmbedding.find(name, base_url=upstream.origin, egress=egress, cloud_clearance=Label.PUBLIC)
 
 
 def to(embedder: EmbeddingModel, texts: Sequence[str] = TEXTS) -> Dispatch[Sequence[str]]:
@@ -271,12 +274,11 @@ async def test_a_pulled_model_is_local_and_known_by_its_digest(
 async def test_a_model_that_is_not_there_stops_the_start_and_says_what_to_do(
     ollama_upstream: ScriptedUpstream, egress: Egress
 ) -> None:
+    settings = partial(Settings, _env_file=None, embedding_model="ollama/absent")
     with pytest.raises(ConfigurationError, match="ollama pull absent"):
-        await ollama_at(ollama_upstream, egress=egress, name="absent")
+        await open_embedder(settings(ollama_base_url=ollama_upstream.origin), egress=egress)
     with pytest.raises(ConfigurationError, match="OLLAMA_BASE_URL"):
-        await OllamaEmbedding.open(
-            "absent", base_url=f"http://127.0.0.1:{free_port()}", egress=egress, cloud_clearance=Label.PUBLIC
-        )
+        await open_embedder(settings(ollama_base_url=f"http://127.0.0.1:{free_port()}"), egress=egress)
 
 
 async def test_an_embedder_that_runs_elsewhere_is_a_cloud_model(egress: Egress) -> None:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Self
 
 from app.egress import Egress, Request
-from app.errors import ConfigurationError, RemoteModelError, UnknownModelError, UpstreamUnavailableError
+from app.errors import RemoteModelError, UnknownModelError, UpstreamUnavailableError
 from app.models import Dispatch, JSONValue, Label, Locality, Model
 from app.protocols import Vectors
 from app.providers.ollama.answer import read_failure
@@ -38,36 +38,6 @@ class OllamaEmbedding:
         self._base_url = base_url
         self._egress = egress
         self._inventory = inventory
-
-    @classmethod
-    async def open(
-        cls,
-        name: str,
-        *,
-        base_url: str,
-        egress: Egress,
-        cloud_clearance: Label,
-        provider: str = "ollama",
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> Self:
-        """As `find`, for the model of a setting; raises `ConfigurationError` if it cannot be had."""
-        try:
-            return await cls.find(
-                name,
-                base_url=base_url,
-                egress=egress,
-                cloud_clearance=cloud_clearance,
-                provider=provider,
-                monotonic=monotonic,
-            )
-        except UpstreamUnavailableError:
-            raise ConfigurationError(
-                "EMBEDDING_MODEL names a model of Ollama, and no server answers at OLLAMA_BASE_URL."
-            ) from None
-        except UnknownModelError:
-            raise ConfigurationError(
-                f"EMBEDDING_MODEL names a model that Ollama has not pulled: ollama pull {name}"
-            ) from None
 
     @classmethod
     async def find(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -43,6 +45,21 @@ metadata = MetaData(
 
 def _version_reference() -> Column[str]:
     return Column("version", String(32), ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
+
+
+def _message_columns() -> list[Column[Any]]:
+    return [
+        Column("message", JSON, nullable=False),
+        Column("label", LabelRank, nullable=False),
+        Column("model", String),
+        Column("complete", Boolean, nullable=False),
+        Column("created_at", Instant, nullable=False),
+        Column("id", String, nullable=False),
+    ]
+
+
+def _session_reference() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["tenant", "session"], ["sessions.tenant", "sessions.id"], ondelete="CASCADE")
 
 
 # The counter that search results are cached under.
@@ -193,18 +210,13 @@ turns = Table(
     Column("number", Counter, primary_key=True),
     Column("tenant", String, nullable=False),
     Column("session", String, nullable=False),
-    Column("message", JSON, nullable=False),
-    Column("label", LabelRank, nullable=False),
-    Column("model", String),
-    Column("complete", Boolean, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("id", String, nullable=False),
+    *_message_columns(),
     Column("parent", Counter),
     Column("role", String(16), nullable=False),
     Column("tokens", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("folded", Text, nullable=False),
-    ForeignKeyConstraint(["tenant", "session"], ["sessions.tenant", "sessions.id"], ondelete="CASCADE"),
+    _session_reference(),
     Index(None, "tenant", "session", "number"),
     Index(None, "tenant", "session", "parent"),
     Index(None, "tenant", "session", "id", unique=True),
@@ -220,7 +232,7 @@ summaries = Table(
     Column("turn", Counter, primary_key=True, autoincrement=False),
     Column("text", Text, nullable=False),
     Column("label", LabelRank, nullable=False),
-    ForeignKeyConstraint(["tenant", "session"], ["sessions.tenant", "sessions.id"], ondelete="CASCADE"),
+    _session_reference(),
 )
 
 # Turns that belong to no session, kept for the history of the user whom the caller named.
@@ -230,12 +242,7 @@ loose_turns = Table(
     Column("number", Counter, primary_key=True),
     Column("tenant", String, nullable=False),
     Column("user_id", String, nullable=False),
-    Column("message", JSON, nullable=False),
-    Column("label", LabelRank, nullable=False),
-    Column("model", String),
-    Column("complete", Boolean, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("id", String, nullable=False),
+    *_message_columns(),
     Index(None, "tenant", "user_id", "number"),
     Index(None, "created_at"),
     sqlite_autoincrement=True,
