@@ -88,13 +88,25 @@ async def test_a_service_that_needs_a_key_asks_for_it_first(browse: OpenTab, tmp
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="New key").click()
         await page.get_by_label("Name", exact=True).fill("Reporting")
+        await page.get_by_label("Requests per minute").fill("60")
+        await page.get_by_label("US dollars a day").fill("2.5")
         await page.get_by_role("button", name="Create").click()
         secret = await page.locator(".secret code").inner_text()
         await page.keyboard.press("Escape")
-        await expect(page.get_by_role("cell", name="Reporting sk-")).to_be_visible()
+        row = page.get_by_role("row").filter(has=page.get_by_role("cell", name="Reporting sk-"))
+        await expect(row).to_contain_text("60 requests/min$2.5 a day")
+        body = {"messages": [{"role": "user", "content": "What is a sluice?"}]}
+        async with service.client.post("/chat", json=body, headers={"authorization": f"Bearer {secret}"}) as response:
+            answer = await response.json()
+        await page.get_by_label("Add up").select_option("model")
+        await expect(page.get_by_role("region", name="Usage").get_by_role("row")).to_contain_text(
+            ["Requests", answer["model_used"], "All together"]
+        )
         await shoot(tab, "keys")
-        async with service.client.get("/models", headers={"authorization": f"Bearer {secret}"}) as response:
-            assert response.status == 200
+        async with page.expect_download() as saved:
+            await page.get_by_role("button", name="Save usage as CSV").click()
+        await (await saved.value).save_as(tmp_path / "usage.csv")
+        assert answer["model_used"] in (tmp_path / "usage.csv").read_text(encoding="utf-8")
         await page.get_by_role("button", name="Revoke Reporting").click()
         await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
         await expect(page.get_by_role("cell", name="revoked", exact=True)).to_be_visible()

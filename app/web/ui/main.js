@@ -1,12 +1,12 @@
 // The shell: which view is open, the key, the theme. A view is opened and closed, and is live only in between.
 
+import { accessView } from "./access/view.js";
 import { onKeyNeeded, signedIn, useKey } from "./api.js";
 import { chatView } from "./chat/view.js";
 import { dashboardView } from "./dashboard/view.js";
 import { ask } from "./dialogs.js";
 import { documentsView } from "./documents/view.js";
 import { button, h, icon } from "./dom.js";
-import { accessView } from "./access.js";
 import { routingView } from "./routing.js";
 
 const VIEWS = {

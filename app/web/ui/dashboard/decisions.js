@@ -3,6 +3,7 @@
 import { button, h, icon, select } from "../dom.js";
 import { count, dollars, seconds, words } from "../format.js";
 import { LABELS, labelBadge } from "../labels.js";
+import { saveFile } from "../save.js";
 
 const SHOWN = 200;
 const COLUMNS = ["time", "request_id", "tenant", "label", "raised_by", "rule", "model", "locality", "outcome", "cached",
@@ -48,9 +49,8 @@ export class DecisionTable {
 
   #save() {
     const lines = [COLUMNS, ...this.#chosen.map((each) => COLUMNS.map((name) => each[name]))];
-    const url = URL.createObjectURL(new Blob([lines.map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }));
-    h("a", { href: url, download: "decisions.csv" }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
+    const text = lines.map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
+    saveFile("decisions.csv", new Blob([text], { type: "text/csv" }));
   }
 }
 
