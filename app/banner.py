@@ -18,8 +18,9 @@ def describe_start(services: Services) -> str:
     rows = {
         "Models": models,
         "Embeddings": settings.embedding_model,
-        "Vectors": settings.chroma_url
-        or (str(settings.chroma_path) if settings.vector_store == "chroma" else "memory"),
+        "Vectors": settings.vector_store
+        if settings.vector_store != "chroma"
+        else settings.chroma_url or str(settings.chroma_path),
         "Cache": "Redis" if settings.redis_url else "in this process",
         "Record": "DATABASE_URL" if settings.database_url else str(settings.data_dir),
         "Access": "a key is needed"

@@ -121,9 +121,10 @@ class Settings(BaseSettings):
 
     # Stores
     database_url: SecretStr | None = None
-    vector_store: Literal["chroma", "memory"] = "chroma"
+    vector_store: Literal["chroma", "pgvector", "memory"] = "chroma"
     chroma_path: Path = Path("chroma_db")
     chroma_url: str | None = None
+    pgvector_url: SecretStr | None = None
     embedding_model: str = "builtin/all-MiniLM-L6-v2"
     reranker_model: str | None = None
     redis_url: SecretStr | None = None
@@ -210,12 +211,18 @@ class Settings(BaseSettings):
         return not self.database.startswith("sqlite")
 
     @cached_property
+    def vector_database(self) -> str:
+        """The URL of the database whose extension pgvector holds the vectors: `PGVECTOR_URL`, or that of the record."""
+        return self.pgvector_url.get_secret_value() if self.pgvector_url else self.database
+
+    @cached_property
     def stores(self) -> dict[str, str]:
         """The URLs of the stores that are servers, and of the key set, by the name of their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
             "DATABASE_URL": self.database,
             "CHROMA_URL": self.chroma_url,
+            "PGVECTOR_URL": self.vector_database if self.vector_store == "pgvector" else None,
             "REDIS_URL": redis_url,
             "JWT_JWKS_URL": self.jwt_jwks_url,
         }

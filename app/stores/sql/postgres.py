@@ -57,11 +57,13 @@ def connector(url: URL) -> Callable[..., Awaitable[asyncpg.Connection[Any]]]:
 
 
 def check(url: URL) -> None:
-    """Raise `ConfigurationError` unless the URL itself says where the server is.
+    """Raise `ConfigurationError` unless the URL itself names one server.
 
-    Without a host the driver would take one from the environment, which nobody has looked at.
+    Without a host the driver would take one from the environment, and of several it would go to those that nobody has
+    looked at.
     """
-    if url.host is None and not all(folder.startswith("/") for folder in _hosts(url) or ("",)):
+    on_a_socket = all(folder.startswith("/") for folder in _hosts(url) or ("",))
+    if "," in (url.host or "") or (url.host is None and not on_a_socket):
         raise ConfigurationError("DATABASE_URL must name its server: postgresql://USER:PASSWORD@HOST:5432/DATABASE.")
 
 
