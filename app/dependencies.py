@@ -96,7 +96,7 @@ async def limit_rate(connection: HTTPConnection) -> None:
         return
     connection.state.limit_headers = limit_headers(Allowance(requests=verdict.remainder))
     if not verdict.admitted:
-        raise RateLimitedError(retry_after=verdict.remainder.reset)
+        raise RateLimitedError(limit="address", retry_after=verdict.remainder.reset)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import LOOPBACK_HOSTS
 from app.errors import ForeignOriginError
+from app.routers.counting import count_response
 from app.routers.replies import error_response
 from app.utils.logging import REQUEST_ID
+from app.utils.surfaces import SURFACE, surface_of
 
 # A caller's own request id is kept only in this shape, so that it can carry no text into logs.
 REQUEST_ID_SHAPE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII)
@@ -44,10 +46,12 @@ class Edge:
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID_SHAPE.fullmatch(given) else self._make_id()
         REQUEST_ID.set(request_id)
+        SURFACE.set(surface_of(scope["path"]))
         state = scope.setdefault("state", {})
 
         async def send_with_id(message: Message) -> None:
             if message["type"] in RESPONSE_STARTS:
+                count_response(message["status"], scope=scope)
                 own = {"x-request-id": request_id, **NEVER_GUESS, **state.get("limit_headers", {})}
                 MutableHeaders(scope=message).update(own)
             await send(message)

@@ -58,7 +58,7 @@ class Engines:
     """What the services stand on: the way out, the stores, the embedding model, the parsing processes.
 
     `coordination` is the cache by connections of its own: the few questions that decide for many requests do not
-    queue behind theirs.
+    queue behind theirs. `memory_cache` is what of it is in this process.
     """
 
     egress: Egress
@@ -69,6 +69,7 @@ class Engines:
     reranker: Reranker | None
     cache: CacheStore
     coordination: CacheStore
+    memory_cache: MemoryCache
     sandbox: Sandbox
     bell: RedisBell | None
     secret: bytes
@@ -90,7 +91,8 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
     index, embedder = await asyncio.gather(
         _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
     )
-    cache, coordination = await _open_caches(settings)
+    memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
+    cache, coordination = await _open_caches(settings, memory=memory)
     sandbox = Sandbox()
     bell = _open_bell(settings)
     for engine in (index, embedder, cache, coordination, sandbox, *((bell,) if bell else ())):
@@ -104,6 +106,7 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         reranker=await open_reranker(settings, egress=egress),
         cache=cache,
         coordination=coordination,
+        memory_cache=memory,
         sandbox=sandbox,
         bell=bell,
         secret=secret,
@@ -239,9 +242,8 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-async def _open_caches(settings: Settings) -> tuple[CacheStore, CacheStore]:
+async def _open_caches(settings: Settings, *, memory: MemoryCache) -> tuple[CacheStore, CacheStore]:
     """Both are asked once, so that the first requests find connections; a Redis that is away is looked for later."""
-    memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
     if settings.redis_url is None:
         return memory, memory
     from app.stores.redis_cache import RedisCache

@@ -434,13 +434,14 @@ class Attempt:
 class Charge:
     """What one call to a model took, whether its answer was given out or not. `cost` is as in `Finished`.
 
-    `price` is what the cost was reckoned by.
+    `price` is what the cost was reckoned by, `tier` the model's.
     """
 
     model: str
     usage: Usage
     cost: float | None
     price: Price | None = None
+    tier: Complexity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from app.records import (
     DocumentKey,
     DocumentVersion,
     Job,
+    JobKind,
+    JobState,
     Key,
     NewDocument,
     PastTurn,
@@ -253,6 +255,10 @@ class DocumentStore(Protocol):
         ...
 
     async def content(self, version: str) -> bytes: ...
+
+    async def count_jobs(self, *, now: datetime) -> Mapping[tuple[JobKind, JobState], int]:
+        """How many jobs of each kind are in each state; what there is none of may be missing."""
+        ...
 
     async def claim_job(self, *, now: datetime, lease_seconds: float) -> Job | None:
         """Lease the oldest job that is due and that nobody holds; a lease that ran out is up for claiming again.

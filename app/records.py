@@ -112,6 +112,14 @@ class JobKind(enum.StrEnum):
     REMOVE = "remove"
 
 
+class JobState(enum.StrEnum):
+    """Whether somebody works on a job, could begin now, or is to wait."""
+
+    RUNNING = "running"
+    DUE = "due"
+    DELAYED = "delayed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A piece of durable background work on one document version."""

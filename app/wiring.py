@@ -43,7 +43,7 @@ from app.services.usage import Ledger
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.replays import SqlReplayStore
-from app.utils.monitoring import Metrics
+from app.utils.monitoring import CLOSE_PROBE_SECONDS, PROBE_SECONDS, Metrics
 
 if TYPE_CHECKING:
     pass
@@ -144,9 +144,9 @@ async def open_services(
         )
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
-        if settings.debug:
-            _start(stack, metrics.watch_event_loop())
         if not at_rest:
+            _start(stack, metrics.watch_event_loop(every=CLOSE_PROBE_SECONDS if settings.debug else PROBE_SECONDS))
+            _start(stack, metrics.keep_sampled())
             _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
@@ -184,7 +184,7 @@ def _build(parts: Parts) -> Services:
     recorder = Recorder(
         metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), ledger=access.ledger, clock=now
     )
-    retrieval = _build_retrieval(engines, documents=documents)
+    retrieval = _build_retrieval(parts, documents=documents)
     ingestion = _build_ingestion(parts, documents=documents)
     chores = Chores()
     caching = build_caching(settings, engines=engines, metrics=parts.metrics)
@@ -237,16 +237,19 @@ def _build_embeddings(parts: Parts) -> Embeddings:
         audit=enforcement.audit,
         metrics=parts.metrics,
         ledger=parts.access.ledger,
+        is_known=lambda name: name in models.catalog.view.models,
     )
 
 
-def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval:
+def _build_retrieval(parts: Parts, *, documents: DocumentStore) -> Retrieval:
+    engines = parts.engines
     return Retrieval(
         documents=documents,
         index=engines.index,
         embedder=engines.embedder,
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
+        metrics=parts.metrics,
         reranker=engines.reranker,
     )
 
@@ -255,7 +258,7 @@ def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
     settings, engines, enforcement = parts.settings, parts.engines, parts.enforcement
     return Ingestion(
         documents=documents,
-        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        indexer=_build_indexer(parts, documents=documents),
         audit=enforcement.audit,
         default_label=settings.document_default_label,
         metrics=parts.metrics,
@@ -266,7 +269,8 @@ def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
     )
 
 
-def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: Enforcement) -> Indexer:
+def _build_indexer(parts: Parts, *, documents: DocumentStore) -> Indexer:
+    engines, enforcement = parts.engines, parts.enforcement
     return Indexer(
         documents=documents,
         index=engines.index,
@@ -275,6 +279,7 @@ def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: E
         echoes=enforcement.echoes,
         audit=enforcement.audit,
         sandbox=engines.sandbox,
+        metrics=parts.metrics,
     )
 
 

@@ -18,7 +18,9 @@ from starlette.types import Receive, Scope, Send
 from app.errors import SluiceError
 from app.limits import limit_headers
 from app.models import Admitted, Delta, Event, Finished, Started
+from app.routers.counting import count_error, metrics_of
 from app.services.answer import Draft
+from app.utils.instruments import OPEN_STREAMS
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +80,24 @@ def error_response(error: SluiceError, *, path: str = "") -> Response:
         headers["retry-after"] = "1"
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = CHALLENGE
-    return json_response(error_body(error), status=status, headers=headers)
+    return ErrorReply(error, status=status, headers=headers)
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(value), status_code=status, headers=headers, media_type="application/json")
+
+
+class ErrorReply(Response):
+    """The envelope of an error, which is counted when it is sent."""
+
+    def __init__(self, error: SluiceError, *, status: int, headers: Mapping[str, str]) -> None:
+        body = orjson.dumps(error_body(error))
+        super().__init__(body, status_code=status, headers=headers, media_type="application/json")
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        count_error(self._error, scope=scope)
+        await super().__call__(scope, receive, send)
 
 
 class WholeReply(Response):
@@ -121,7 +136,8 @@ class StreamReply(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = _Stream(send)
         beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
-        await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
+        with metrics_of(scope).gauge(OPEN_STREAMS).of().track_inprogress():
+            await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
 
     async def _write(self, stream: _Stream, scope: Scope, receive: Receive) -> None:
         try:
@@ -142,6 +158,7 @@ class StreamReply(Response):
 
     async def _fail(self, error: SluiceError, stream: _Stream, scope: Scope, receive: Receive) -> None:
         if stream.begun:
+            count_error(error, scope=scope)
             await stream.write(self._surface.failure(error), last=True)
         else:
             await error_response(error, path=scope["path"])(scope, receive, stream.send)

@@ -41,7 +41,9 @@ class Reservation:
     def refuse_excess(self) -> None:
         """Raise `RateLimitedError` for what was not to be had."""
         if not self.taking.admitted:
-            raise RateLimitedError(retry_after=max(level.wait for level in self.taking.levels))
+            demand, level = max(zip(self.demands, self.taking.levels, strict=True), key=lambda pair: pair[1].wait)
+            subject, _, quantity = demand.name.partition(":")
+            raise RateLimitedError(limit=f"{subject}_{quantity.rpartition(':')[2]}", retry_after=level.wait)
         if not self.taking.leased:
             raise TooManyStreamsError(retry_after=SECONDS_FOR_A_PLACE)
 

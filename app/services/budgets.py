@@ -15,6 +15,7 @@ from app.protocols import Clock
 from app.records import Account, Spent
 from app.services.answer import cost_of
 from app.services.usage import Ledger, nanodollars
+from app.utils.instruments import BUDGET_ALERTS
 from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Budgets:
         self._ledger = ledger
         self._tenant_budget = tenant_budget
         self._clock = clock
-        self._metrics = metrics
+        self._alerts = metrics.counter(BUDGET_ALERTS)
         self._purses: dict[Account, _Purse] = {}
         self._reported: set[tuple[Account, str, date, int]] = set()
         self._turn = asyncio.Lock()
@@ -166,7 +167,7 @@ class Budgets:
                     continue
                 self._reported.add((account, period, begun, threshold))
                 whose = "tenant" if account.key_id is None else "key"
-                self._metrics.budget_alerts.labels(whose=whose, period=period, percent=str(threshold)).inc()
+                self._alerts.of(whose, period, str(threshold)).inc()
                 logger.warning(
                     "budget",
                     extra={"tenant": account.tenant, "key": account.key_id, "period": period, "percent": threshold},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,11 +18,15 @@ Book = Callable[[Charge], None]
 
 
 class Call:
-    """A prompt on its way to one model. `usage` is what the call took once it has ended, `None` if it took nothing."""
+    """A prompt on its way to one model. `usage` is what the call took once it has ended, `None` if it took nothing.
+
+    `first_piece_at` is when the answer began, on the event loop's clock.
+    """
 
     def __init__(self, dispatch: Dispatch[Prompt], *, outgoing: Outgoing, book: Book) -> None:
         self.dispatch = dispatch
         self.usage: Usage | None = None
+        self.first_piece_at: float | None = None
         self._outgoing = outgoing
         self._book = book
 
@@ -54,6 +59,8 @@ class Call:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
+                    if self.first_piece_at is None:
+                        self.first_piece_at = asyncio.get_running_loop().time()
                     draft.add(piece)
                     yield piece
             at_work = draft.has_begun
@@ -69,7 +76,9 @@ class Call:
     def _settle(self, draft: Draft) -> None:
         self.usage = draft.settled_usage(self.prompt, model=self.model.name)
         cost = cost_of(self.usage, model=self.model)
-        self._book(Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price))
+        self._book(
+            Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price, tier=self.model.tier)
+        )
 
     async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """A delta without content means that the model thinks; its thoughts are not passed on."""

@@ -22,6 +22,7 @@ from app.models import Attempt, Locality, Model, Piece, Usage
 from app.protocols import ChatProvider
 from app.services.answer import join_texts
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.calls import Book, Call, address
 from app.services.cascade import Verdict, without_logprobs
 from app.services.health import Health, is_fault
@@ -67,6 +68,7 @@ class Completion:
         health: Health,
         bulkheads: Bulkheads,
         timeouts: TimeOuts,
+        metrics: CallMetrics,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._providers = providers
@@ -74,6 +76,7 @@ class Completion:
         self._health = health
         self._bulkheads = bulkheads
         self._timeouts = timeouts
+        self._metrics = metrics
         self._jitter = jitter
 
     async def run(self, plan: Plan, outgoing: Outgoing, *, book: Book) -> AsyncGenerator[Attempt | Piece, None]:
@@ -169,7 +172,7 @@ class Completion:
         """One call: in a slot of its model, with its waits bounded, metered, and judged by how it ends."""
         provider = self._providers.get(call.model.provider, self._fallback_provider)
         async with self._bulkheads.slot(call.model.id):
-            with self._health.watch(call.model.id) as note_content:
+            with self._metrics.watch(call), self._health.watch(call.model.id) as note_content:
                 timed = self._in_time(provider.complete(call.dispatch), call=call, deadline=deadline)
                 async with aclosing(call.watch(timed)) as pieces:
                     async for piece in pieces:

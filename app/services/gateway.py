@@ -287,6 +287,7 @@ class Gateway:
     async def _complete(self, work: Work, *, slot: Slot, book: Book) -> AsyncGenerator[Event | Progress, None]:
         """Stream the first model of the plan that answers, or the call that another request has under way for it."""
         draft, route, model, answer_id = Draft(), work.route, "", self._make_id()
+        progress = partial(Progress, reading=work.outgoing.reading, messages=work.conversation.messages)
         async with self._cache.seat(slot, work.outgoing, book=book) as seat:
             try:
                 call = partial(self._completion.run, work.plan, work.outgoing, book=seat.book)
@@ -294,9 +295,7 @@ class Gateway:
                     async for piece in pieces:
                         if isinstance(piece, Attempt):
                             route = seat.note(route, piece)
-                            yield Progress(
-                                reading=work.outgoing.reading, messages=work.conversation.messages, route=route
-                            )
+                            yield progress(route=route)
                             if piece.outcome in ANSWERS:
                                 model = piece.model
                                 yield self._start(model, id=answer_id, route=route, conversation=work.conversation)
@@ -304,6 +303,7 @@ class Gateway:
                         draft.add(piece)
                         if isinstance(piece, Delta):
                             yield piece
+                yield progress(route=route, called_seconds=seat.seconds)
             except BaseException:
                 # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
                 if draft.deltas:

@@ -12,9 +12,11 @@ from app.egress import Egress, LocalNetworks, PeerNotLocalError
 from app.models import Attempt, JSONValue, Label, Locality, Message, Model, Prompt
 from app.providers.openai_compatible import OpenAICompatible
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
 from app.services.llm_router import Plan
+from app.utils.monitoring import Metrics
 from tests.services.test_completion import ignore, outgoing
 from tests.support.dialects import OllamaDialect, OpenAIDialect
 from tests.support.service import Service, running
@@ -92,6 +94,7 @@ async def test_a_server_declared_local_whose_peer_is_not_local_is_sent_nothing(
         health=Health(monotonic=lambda: 0.0),
         bulkheads=Bulkheads(limit=1),
         timeouts=TimeOuts(first_token=1, first_token_local=1, between_tokens=1, total=5),
+        metrics=CallMetrics(Metrics(version="0")),
     )
     prompt = Prompt(messages=(Message.of("user", canary),))
     answer = completion.run(

@@ -40,11 +40,13 @@ from app.models import (
 )
 from app.protocols import ProviderStatus
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.completion import MOST_MODELS_TRIED, Completion, TimeOuts
 from app.services.health import Health
 from app.services.labels import Reading
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
+from app.utils.monitoring import Metrics
 
 TIMEOUTS = TimeOuts(first_token=0.05, first_token_local=0.2, between_tokens=0.05, total=5.0)
 THINKING = Delta()
@@ -127,6 +129,7 @@ def completion(
             health=health,
             bulkheads=Bulkheads(limit=limit, patience=0.05),
             timeouts=TIMEOUTS,
+            metrics=CallMetrics(Metrics(version="0")),
             jitter=lambda: 0.0,
         ),
         health,
@@ -274,6 +277,7 @@ async def test_the_total_time_out_is_for_all_attempts_together() -> None:
         health=Health(monotonic=lambda: 0.0),
         bulkheads=Bulkheads(limit=8),
         timeouts=TimeOuts(first_token=0.05, first_token_local=0.05, between_tokens=0.05, total=0.08),
+        metrics=CallMetrics(Metrics(version="0")),
     )
     plan = plan_of(*map(model, "abc"))
     with pytest.raises(UpstreamTimeoutError):
