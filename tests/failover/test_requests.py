@@ -49,7 +49,8 @@ async def test_tokens_and_cost_are_counted_once_and_only_for_the_model_that_answ
         await chat(bench)
     async with bench.service.client.get("/metrics") as response:
         counted = re.findall(
-            r'sluice_tokens_total\{estimated="false",kind="(\w+)",model="([^"]+)"\} ([\d.]+)', await response.text()
+            r'sluice_tokens_total\{estimated="false",kind="(\w+)",[^}]*model="([^"]+)"[^}]*\} ([\d.]+)',
+            await response.text(),
         )
     assert {(model, kind): float(value) for kind, model, value in counted} == {
         (FIRST, "prompt"): 2 * USAGE.prompt_tokens,

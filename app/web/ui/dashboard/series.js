@@ -6,7 +6,7 @@ import { buckets, by, quantile, total } from "./metrics.js";
 const STEP = 5; // seconds to a point
 const POINTS = 120;
 
-const FIRST_TOKEN = "sluice_time_to_first_token_seconds";
+const FIRST_TOKEN = "gen_ai_server_time_to_first_token_seconds";
 
 /** What one reading of the metrics says, in the terms of the charts. */
 export function read(samples) {
