@@ -181,7 +181,7 @@ def test_compose_publishes_on_loopback_only(compose: dict[str, Any]) -> None:
 
 
 def test_compose_declares_the_volumes_it_mounts(compose: dict[str, Any]) -> None:
-    """What is to survive lies in named volumes that the file declares; all else is files of the repository, read only."""
+    """What is to survive lies in named volumes that the file declares; else files of the repository are read."""
     mounts = [mount for service in compose["services"].values() for mount in service.get("volumes", [])]
     files = [mount for mount in mounts if mount.startswith("./")]
     assert {mount.partition(":")[0] for mount in mounts if mount not in files} == compose["volumes"].keys()

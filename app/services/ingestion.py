@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 
 from app.errors import EmptyDocumentError, NotClearedError, SluiceError, UnavailableError, UnsupportedMediaError
 from app.models import Caller, JSONValue, Label
@@ -148,7 +149,8 @@ class Ingestion:
     async def count_queue(self) -> None:
         """Count for the metrics the jobs that are left; those of before are no longer shown if that fails."""
         self._queue = {}
-        self._queue = await self._documents.count_jobs(now=self._clock())
+        counted = await self._documents.count_jobs(now=self._clock())
+        self._queue = {place: counted.get(place, 0) for place in product(JobKind, JobState)}
 
     async def work(self) -> None:
         """Work off jobs for ever. Trouble with one job is that job's alone."""
