@@ -17,6 +17,8 @@ export function read(samples) {
     cost: by(samples, "sluice_cost_usd_total", "model"),
     cache: by(samples, "sluice_requests_total", "cache"),
     breakers: (samples.get("sluice_breaker_open") ?? []).filter(({ value }) => value > 0).map(({ labels }) => labels.model),
+    saved: total(samples, "sluice_cache_saved_usd_total"),
+    held: total(samples, "sluice_cache_held_bytes"),
     denials: total(samples, "sluice_egress_denials_total"),
     inFlight: total(samples, "sluice_requests_in_flight"),
     firstToken: buckets(samples, FIRST_TOKEN),
