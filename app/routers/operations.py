@@ -70,7 +70,7 @@ async def metrics(services: ServicesDep) -> Response:
     with suppress(SluiceError, TimeoutError):
         async with asyncio.timeout(CHECK_SECONDS):
             await services.ingestion.count_queue()
-    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(await services.metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/models", response_model=CatalogReply)

@@ -68,7 +68,7 @@ class Metrics:
         """
         self.registry = CollectorRegistry()
         self._shared = shared
-        self._readings: list[Collector] = []
+        self._readings: list[_Reading] = []
         self._samples: list[_Sample] = []
         self._counters: dict[CounterSpec, Children[Counter]] = {}
         self._gauges: dict[GaugeSpec, Children[Gauge]] = {}
@@ -123,7 +123,15 @@ class Metrics:
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format: those of all processes that count together."""
-        self._take_samples()
+        self._take_all()
+        return self._write()
+
+    async def expose(self) -> bytes:
+        """The same, written in a thread: with thousands of series that takes longer than the event loop may stand."""
+        self._take_all()
+        return await asyncio.to_thread(self._write)
+
+    def _write(self) -> bytes:
         if self._shared is None:
             return generate_latest(self.registry)
         together = CollectorRegistry()
@@ -135,6 +143,11 @@ class Metrics:
     def _take_samples(self) -> None:
         for sample in self._samples:
             sample.take()
+
+    def _take_all(self) -> None:
+        self._take_samples()
+        for reading in self._readings:
+            reading.take()
 
 
 def _counter(spec: CounterSpec, *, registry: CollectorRegistry) -> Counter:
@@ -167,14 +180,18 @@ class _Sample:
 
 
 class _Reading(Collector):
-    """A gauge that is read at the moment it is asked for."""
+    """A gauge of what was read when the metrics were last asked for."""
 
     def __init__(self, spec: ReadingSpec, read: Callable[[], Values]) -> None:
         self._spec = spec
         self._read = read
+        self._values: Sequence[tuple[Sequence[str], float]] = ()
+
+    def take(self) -> None:
+        self._values = tuple(self._read())
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(self._spec.name, self._spec.meaning, labels=self._spec.labels)
-        for labels, value in self._read():
+        for labels, value in self._values:
             family.add_metric(labels, value)
         yield family
