@@ -22,13 +22,12 @@ from app.engine_wiring import ALONE, ProcessRole
 from app.errors import InvalidRequestError, MalformedBodyError, NotClearedError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import cache, chat, decisions, documents, keys, operations, pages, relabelling, search, sessions, usage
-from app.routers.counting import metrics_of
+from app.routers.counting import count_denial
 from app.routers.description import DescribedAPI
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
-from app.utils.instruments import EGRESS_DENIALS
 from app.utils.logging import configure_logging
 from app.wiring import VERSION, Services, open_services
 
@@ -124,7 +123,7 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(SluiceError)
     async def on_sluice_error(request: Request, error: SluiceError) -> Response:
         if isinstance(error, NotClearedError):
-            metrics_of(request.scope).counter(EGRESS_DENIALS).of(error.model).inc()
+            count_denial(error, scope=request.scope)
         return error_response(error, path=request.scope["path"])
 
     @app.exception_handler(RequestValidationError)

@@ -6,17 +6,29 @@ import asyncio
 import secrets
 import shutil
 import subprocess
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.errors import NotClearedError
+from app.models import Caller, Event, Label, RetrievalScope
+from app.services.calls import Book
+from app.services.decisions import Decisions
+from app.services.labels import Reading
+from app.services.recorder import Progress, Recorder
+from app.services.retrieval import Found
+from app.services.search import Search
 from app.utils.instruments import INSTRUMENTS
+from app.wiring import open_services
 from tests.gateway.conftest import CLOUD, LOCAL, Gateway, cloud_settings
 from tests.support.answer import USAGE
 from tests.support.behaviours import StallMidStream, Status
 from tests.support.exposition import families, read_metrics, total
-from tests.support.service import Service, running
+from tests.support.service import Service, isolated_settings, running
 from tests.support.upstream import ScriptedUpstream
 
 PROMTOOL = shutil.which("promtool")
@@ -225,6 +237,45 @@ async def test_all_metrics_that_there_are_and_no_others_are_shown_without_fault(
     if PROMTOOL is not None:
         run = subprocess.run([PROMTOOL, "check", "metrics"], input=text.encode(), capture_output=True, check=False)  # noqa: ASYNC221  (a moment)
         assert (run.returncode, run.stdout + run.stderr) == (0, b"")
+
+
+class DenyingSearch(Search):
+    """Tries to send to a model what it must not, and is stopped."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    async def find(self, query: str, *, scope: RetrievalScope, stated: Label | None, caller: Caller) -> list[Found]:
+        raise NotClearedError(model=self._model)
+
+
+async def refuse(_book: Book) -> AsyncGenerator[Event | Progress, None]:
+    for model in (CLOUD,):
+        raise NotClearedError(model=model)
+    yield Progress(reading=Reading(), messages=())
+
+
+async def test_what_the_gate_stops_counts_inside_the_pipeline_and_outside_it(tmp_path: Path, canary: str) -> None:
+    settings = isolated_settings(tmp_path, vector_store="memory", model_simple=(CLOUD,))
+    async with open_services(settings) as services:
+        recorder = Recorder(
+            metrics=services.metrics,
+            audit=services.enforcement.audit,
+            decisions=Decisions(),
+            ledger=services.ledger,
+            clock=lambda: datetime.now(UTC),
+        )
+        with pytest.raises(NotClearedError):
+            await anext(recorder.watch(refuse, caller=Caller()))
+        for model in (CLOUD, f"openai/{canary}"):
+            denying = replace(services, search=DenyingSearch(model))
+            async with running(tmp_path, services=denying) as service:
+                async with service.client.post("/search", json={"query": "x"}) as response:
+                    assert response.status == 503
+                text = await read_metrics(service.client)
+    assert total(text, "sluice_egress_denials_total", model=CLOUD) == 2
+    assert total(text, "sluice_egress_denials_total", model="other") == 1
+    assert canary not in text
 
 
 async def test_the_limits_of_keys_count_by_what_they_limit(tmp_path: Path, openai_upstream: ScriptedUpstream) -> None:
