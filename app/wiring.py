@@ -43,7 +43,7 @@ from app.services.usage import Ledger
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.replays import SqlReplayStore
-from app.utils.monitoring import CLOSE_PROBE_SECONDS, PROBE_SECONDS, Metrics
+from app.utils.monitoring import Metrics
 
 if TYPE_CHECKING:
     pass
@@ -145,7 +145,7 @@ async def open_services(
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
         if not at_rest:
-            _start(stack, metrics.watch_event_loop(every=CLOSE_PROBE_SECONDS if settings.debug else PROBE_SECONDS))
+            _start(stack, metrics.watch_event_loop())
             _start(stack, metrics.keep_sampled())
             _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)

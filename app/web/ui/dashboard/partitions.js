@@ -25,5 +25,5 @@ export class PartitionTable {
 function draw(each) {
   const hits = each.exact_hits + each.semantic_hits + each.shared_calls;
   const figures = [count(each.lookups), count(hits), `${Math.round(each.hit_rate * 100)} %`, bytes(each.kept_bytes), dollars(each.saved_usd), seconds(each.saved_seconds)];
-  return h("tr", {}, h("td", {}, each.tenant), h("td", {}, each.label), figures.map((value) => h("td", { class: "number" }, value)));
+  return h("tr", {}, h("td", {}, each.tenant ?? "others"), h("td", {}, each.label), figures.map((value) => h("td", { class: "number" }, value)));
 }
