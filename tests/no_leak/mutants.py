@@ -629,6 +629,22 @@ TRACES: Sequence[Mutant] = (
         killer=_rules("test_a_callers_request_id_is_kept_in_our_shape_only"),
     ),
     Mutant(
+        name="a model's name from a caller as a label",
+        rule="Metrics hold only names that the operator configured",
+        file="app/services/embeddings.py",
+        before='else f"{model.provider}/{OTHER}"',
+        after="else model.id",
+        killer="tests/gateway/test_metrics.py::test_a_name_that_only_a_caller_knows_is_no_label",
+    ),
+    Mutant(
+        name="a path from a caller as a label",
+        rule="Metrics hold only fixed words",
+        file="app/utils/surfaces.py",
+        before='SURFACES.get(path.lstrip("/").partition("/")[0], "other")',
+        after='path.lstrip("/").partition("/")[0]',
+        killer="tests/gateway/test_metrics.py::test_no_word_of_a_prompt_an_answer_or_a_document_is_in_the_metrics",
+    ),
+    Mutant(
         name="duplicate keys accepted",
         rule="Duplicate JSON keys are 400",
         file="app/routers/bodies.py",
