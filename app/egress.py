@@ -24,6 +24,7 @@ from app.errors import (
     NotClearedError,
     UpstreamBrokenError,
     UpstreamError,
+    UpstreamGivenUpError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
@@ -149,8 +150,10 @@ class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if error is None or isinstance(error, UpstreamError):
             return
-        if isinstance(error, TimeoutError):
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
             raise UpstreamTimeoutError from None
+        if isinstance(error, TimeoutError):
+            raise UpstreamGivenUpError from None
         if isinstance(error, (aiohttp.ClientError, OSError)):
             raise (UpstreamBrokenError if self._while_reading else UpstreamUnavailableError) from None
 

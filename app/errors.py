@@ -273,6 +273,10 @@ class UpstreamTimeoutError(UpstreamError):
     message = "The model's server did not answer in time."
 
 
+class UpstreamGivenUpError(UpstreamTimeoutError):
+    """The call was given up here, while the server was at work on it."""
+
+
 class UpstreamBusyError(UpstreamError):
     status = 503
     code = "model_busy"

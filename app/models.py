@@ -404,8 +404,14 @@ class Stop:
     index: int = 0
 
 
-# What a provider yields: deltas, one stop for each choice, and its own usage report if it makes one.
-Piece = Delta | Stop | Usage
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The server has begun its answer, so it has read the prompt; nothing of what it says is here yet."""
+
+
+# What a provider yields: an opening where one comes by itself, deltas, one stop for each choice, and its own usage
+# report if it makes one.
+Piece = Opening | Delta | Stop | Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

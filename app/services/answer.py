@@ -12,6 +12,7 @@ from app.models import (
     FinishReason,
     Message,
     Model,
+    Opening,
     Piece,
     Prompt,
     Stop,
@@ -30,9 +31,12 @@ class Draft:
     deltas: list[Delta] = field(default_factory=list)
     stops: dict[int, FinishReason] = field(default_factory=dict)
     usage: Usage | None = None
+    opened: bool = False
 
-    def add(self, piece: Delta | Stop | Usage) -> None:
+    def add(self, piece: Piece) -> None:
         match piece:
+            case Opening():
+                self.opened = True
             case Delta():
                 self.deltas.append(piece)
             case Stop():
@@ -42,7 +46,7 @@ class Draft:
 
     @property
     def has_begun(self) -> bool:
-        return bool(self.deltas or self.stops or self.usage)
+        return bool(self.opened or self.deltas or self.stops or self.usage)
 
     @property
     def finish_reasons(self) -> tuple[FinishReason, ...]:

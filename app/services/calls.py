@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.errors import UpstreamError, UpstreamTimeoutError
-from app.models import Charge, Delta, Dispatch, Model, Piece, Prompt, Usage
+from app.errors import UpstreamError, UpstreamGivenUpError
+from app.models import Charge, Delta, Dispatch, Model, Opening, Piece, Prompt, Usage
 from app.services.answer import Draft, cost_of
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
@@ -51,8 +51,9 @@ class Call:
     async def _metered(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """The same pieces, and at the end an estimated `Usage` if the provider reported none.
 
-        A call that the server refused before it began to answer took nothing. One that was left, or given up because it
-        was late, took its prompt: the server was at work on it.
+        A call that the server refused before it began to answer took nothing, nor did one without a connection. One
+        that was left, or given up because it was late, took its prompt: the server was at work on it. So did one that
+        failed after its answer had opened, though it said nothing: the server had read the prompt.
         """
         draft = Draft()
         at_work = True
@@ -67,7 +68,7 @@ class Call:
             if at_work and draft.usage is None:
                 yield draft.settled_usage(self.prompt, model=self.model.name)
         except UpstreamError as error:
-            at_work = draft.has_begun or isinstance(error, UpstreamTimeoutError)
+            at_work = draft.has_begun or isinstance(error, UpstreamGivenUpError)
             raise
         finally:
             if at_work:
@@ -81,10 +82,10 @@ class Call:
         )
 
     async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """A delta without content means that the model thinks; its thoughts are not passed on."""
+        """Without openings, and deltas without content: these mean that the model thinks, which is not passed on."""
         async with aclosing(pieces):
             async for piece in pieces:
-                if not (isinstance(piece, Delta) and piece.is_empty):
+                if not (isinstance(piece, Opening) or (isinstance(piece, Delta) and piece.is_empty)):
                     yield piece
 
 

@@ -13,12 +13,12 @@ from itertools import islice
 from app.errors import (
     UpstreamBrokenError,
     UpstreamError,
+    UpstreamGivenUpError,
     UpstreamRateLimitedError,
-    UpstreamTimeoutError,
     UpstreamUnavailableError,
     WeakAnswerError,
 )
-from app.models import Attempt, Locality, Model, Piece, Usage
+from app.models import Attempt, Locality, Model, Opening, Piece, Usage
 from app.protocols import ChatProvider
 from app.services.answer import join_texts
 from app.services.bulkhead import Bulkheads
@@ -182,7 +182,10 @@ class Completion:
     async def _in_time(
         self, pieces: AsyncGenerator[Piece, None], *, call: Call, deadline: float
     ) -> AsyncGenerator[Piece, None]:
-        """The same pieces; raises `UpstreamTimeoutError` if one of them is late. Thinking is a sign of life too."""
+        """The same pieces; raises `UpstreamGivenUpError` if one of them is late.
+
+        Thinking is a sign of life too; an opening is not the first token that is waited for.
+        """
         loop = asyncio.get_running_loop()
         local = call.model.locality is Locality.LOCAL
         patience = self._timeouts.first_token_local if local else self._timeouts.first_token
@@ -194,11 +197,12 @@ class Completion:
                     async with asyncio.timeout_at(min(deadline, loop.time() + patience)):
                         piece = await anext(pieces)
                 except TimeoutError:
-                    raise UpstreamTimeoutError from None
+                    raise UpstreamGivenUpError from None
                 except StopAsyncIteration:
                     return
                 yield piece
-                patience = self._timeouts.between_tokens
+                if not isinstance(piece, Opening):
+                    patience = self._timeouts.between_tokens
 
     def _wait_before_retry(self, failure: UpstreamError) -> float | None:
         """Seconds after which the same model is worth a second call, `None` if it is not."""

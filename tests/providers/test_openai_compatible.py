@@ -35,6 +35,7 @@ from app.models import (
     Locality,
     Message,
     Model,
+    Opening,
     Price,
     Prompt,
     Sampling,
@@ -356,7 +357,7 @@ async def test_fewer_choices_than_asked_for_are_a_broken_answer(upstream: Script
 async def test_thinking_shows_as_life_but_not_as_content(upstream: ScriptedUpstream, egress: Egress) -> None:
     upstream.script = Answer("Yes.", thinking="Hmm, let me see.")
     pieces = await collect(provider_at(upstream, egress=egress), dispatch_to("openai/o3"))
-    assert pieces[0] == Delta()
+    assert pieces[:2] == [Opening(), Delta()]
     assert text_of(pieces) == "Yes."
 
 
@@ -565,7 +566,7 @@ async def test_a_stall_ends_at_the_egress_time_limit(upstream: ScriptedUpstream)
 async def test_closing_the_iterator_leaves_the_upstream_at_once(upstream: ScriptedUpstream, egress: Egress) -> None:
     upstream.script = StallMidStream(after=1)
     pieces = provider_at(upstream, egress=egress).complete(dispatch_to("openai/gpt-4o"))
-    assert await anext(pieces) == Delta(content="Water ")
+    assert [await anext(pieces), await anext(pieces)] == [Opening(), Delta(content="Water ")]
     await pieces.aclose()
     await upstream.wait_cancelled(within=0.1)
 

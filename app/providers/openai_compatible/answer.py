@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from app.errors import UpstreamBrokenError, UpstreamError
-from app.models import Delta, FinishReason, JSONValue, Piece, Stop, ToolCallDelta, Usage
+from app.models import Delta, FinishReason, JSONValue, Opening, Piece, Stop, ToolCallDelta, Usage
 from app.providers.openai_compatible.failure import reported_failure
 from app.providers.wire import JSONObject, count_at, object_at, objects_at, text_at
 
@@ -32,7 +32,7 @@ THINKING_FIELDS = ("reasoning_content", "reasoning")
 class ChatAnswer:
     """Reads the chunks of one answer, or the one body that holds it all.
 
-    The stops are given out by `end`, once the body is known to be whole; until then only deltas are.
+    The stops are given out by `end`, once the body is known to be whole; until then only the opening and deltas are.
     """
 
     def __init__(self, *, choices: int) -> None:
@@ -40,9 +40,10 @@ class ChatAnswer:
         self._stops: dict[int, FinishReason] = {}
         self._call_positions: dict[int, dict[str, int]] = {}
         self._usage: Usage | None = None
+        self._opened = False
 
-    def read(self, event: JSONObject) -> Iterator[Delta]:
-        """The deltas in a chunk or body; raises the `UpstreamError` that it reports or that it is."""
+    def read(self, event: JSONObject) -> Iterator[Opening | Delta]:
+        """The opening or the deltas in a chunk or body; raises the `UpstreamError` that it reports or that it is."""
         if event.get("error"):
             raise reported_failure(event, status=None)
         if usage := object_at(event, "usage"):
@@ -63,7 +64,7 @@ class ChatAnswer:
         if not finished:
             raise UpstreamBrokenError
 
-    def _read_choice(self, choice: JSONObject) -> Iterator[Delta]:
+    def _read_choice(self, choice: JSONObject) -> Iterator[Opening | Delta]:
         index = count_at(choice, "index") or 0
         message = object_at(choice, "delta") or object_at(choice, "message")
         delta = Delta(
@@ -79,6 +80,9 @@ class ChatAnswer:
         # A model that thinks gives signs of life: deltas without content.
         if not empty or any(message.get(field) for field in THINKING_FIELDS):
             yield delta
+        elif not self._opened:
+            yield Opening()
+        self._opened = True
         if reason := text_at(choice, "finish_reason"):
             self._stops.setdefault(index, _finish_reason(reason))
 
