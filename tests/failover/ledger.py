@@ -21,6 +21,7 @@ from tests.support.behaviours import (
     NoDone,
     NoFinish,
     NoResponse,
+    Paced,
     ResetConnection,
     StallMidStream,
     Status,
@@ -123,7 +124,7 @@ class Ledger:
         self._accounts[request.number] = Account(
             number=number, model=model, report=report, refuses=isinstance(behaviour, REFUSALS)
         )
-        return behaviour
+        return Paced(behaviour)
 
     def wrote(self, request: RecordedRequest, frame: Frame) -> None:
         if (account := self._accounts.get(request.number)) is None:

@@ -110,8 +110,7 @@ def check(answers: Sequence[Got]) -> None:
 
 async def booked_tokens(bench: Bench, *, estimated: bool) -> int:
     """The tokens on the service's own account: as their servers reported them, or as estimated here."""
-    async with bench.service.client.get("/metrics") as response:
-        rows = re.findall(r"sluice_tokens_total\{([^}]*)\} ([\d.]+)", await response.text())
+    rows = re.findall(r"sluice_tokens_total\{([^}]*)\} ([\d.]+)", await metrics_of(bench))
     return sum(int(float(value)) for labels, value in rows if f'estimated="{str(estimated).lower()}"' in labels)
 
 
@@ -123,10 +122,16 @@ async def nothing_left_over(bench: Bench) -> AsyncIterator[None]:
     """
     tasks, descriptors = len(asyncio.all_tasks()), open_descriptors()
     yield
+    async with asyncio.timeout(PATIENCE):
+        while "sluice_requests_in_flight 0.0" not in await metrics_of(bench):  # noqa: ASYNC110  (as below)
+            await asyncio.sleep(0.05)
     await become_true(lambda: len(asyncio.all_tasks()) <= tasks + idle_connections(bench))
     await become_true(lambda: open_descriptors() <= descriptors + 2 * (idle_connections(bench) + AT_ONCE))
+
+
+async def metrics_of(bench: Bench) -> str:
     async with bench.service.client.get("/metrics") as response:
-        assert "sluice_requests_in_flight 0.0" in await response.text()
+        return await response.text()
 
 
 async def become_true(condition: Callable[[], bool]) -> None:
@@ -173,7 +178,8 @@ async def test_every_answer_is_complete_and_right_or_an_explicit_error(tmp_path:
         reported, estimated = await booked_tokens(bench, estimated=False), await booked_tokens(bench, estimated=True)
     check_books(accounts, answers=[*warm, *answers], reported=reported, estimated=estimated)
     kinds = Counter(got.code or ("left" if got.left else "answered") for got in answers)
-    print(f"{count} requests: {dict(kinds)}; memory {grown / 2**20:+.1f} MB")  # noqa: T201  (the figures that are quoted)
+    # The figures that are quoted.
+    print(f"{count} requests: {dict(kinds)}; memory {grown / 2**20:+.1f} MB")  # noqa: T201
     assert grown < MOST_GROWTH_BYTES
     await become_true(lambda: len(asyncio.all_tasks()) == tasks and open_descriptors() == descriptors)
 
@@ -191,5 +197,6 @@ def check_books(accounts: Sequence[Account], *, answers: Sequence[Got], reported
     told = sum(each.tokens for each in accounts if each.reported)
     assert answered <= reported <= told
     cut = sum(each.tokens for each in accounts) - reported
-    print(f"{reported} tokens reported; {cut} cut, booked as {estimated}: {estimated / cut:.3f} of them")  # noqa: T201  (the figure that is quoted)
+    # The figure that is quoted.
+    print(f"{reported} tokens reported; {cut} cut, booked as {estimated}: {estimated / cut:.3f} of them")  # noqa: T201
     assert 0.95 * cut <= estimated <= 1.05 * cut

@@ -14,6 +14,7 @@ from tests.support.steps import (
     Frame,
     Hangup,
     Head,
+    Pause,
     Reset,
     Role,
     Step,
@@ -42,6 +43,7 @@ __all__ = [
     "NoDone",
     "NoFinish",
     "NoResponse",
+    "Paced",
     "Redirect",
     "RemoteHost",
     "ResetConnection",
@@ -307,6 +309,17 @@ class Chopped:
 
     def steps(self, request: RecordedRequest, *, dialect: Dialect) -> Steps:
         return tuple(piece for step in self.of.steps(request, dialect=dialect) for piece in _chop(step, size=self.size))
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """A model that takes longer for a token than a token takes on its way, as they all do."""
+
+    of: Behaviour = ORDINARY
+
+    def steps(self, request: RecordedRequest, *, dialect: Dialect) -> Steps:
+        steps = self.of.steps(request, dialect=dialect)
+        return tuple(each for step in steps for each in ((step,) if isinstance(step, Head | Wait) else (Pause(), step)))
 
 
 @dataclass(frozen=True, slots=True)
