@@ -30,6 +30,7 @@ from app.models import (
     Locality,
     Message,
     Model,
+    Opening,
     Piece,
     Price,
     Prompt,
@@ -257,6 +258,13 @@ async def test_a_model_that_does_not_begin_in_time_is_replaced(script: Sequence[
     assert (await run(provider, plan_of(model("a"), model("b"))))[0] == ["a: upstream_timeout", "b: ok"]
 
 
+async def test_an_answer_that_has_opened_has_the_time_of_a_first_token_still() -> None:
+    """Some servers open an answer as soon as they have the request, and read the prompt after that."""
+    script: list[Step] = [Opening(), 0.1, *GOOD]
+    local = model("a", locality=Locality.LOCAL)
+    assert (await run(ScriptedProvider({"a": [script]}), plan_of(local)))[0] == ["a: ok"]
+
+
 async def test_a_stall_after_content_is_an_error() -> None:
     provider = ScriptedProvider({"a": [[Delta(content="Hel"), 0.3, *GOOD]]})
     _, pieces, error = await run(provider, plan_of(model("a")))
@@ -416,8 +424,18 @@ async def test_what_was_written_in_vain_is_booked_and_told_with_the_attempt() ->
 
 
 async def test_a_call_that_was_refused_before_its_answer_began_takes_nothing() -> None:
-    refusing = ScriptedProvider({"a": [[UpstreamRateLimitedError()]], "b": [[UpstreamUnavailableError()]]})
-    assert await charges_of(refusing, plan_of(model("a"), model("b"))) == []
+    """A time-out that the server itself reports, or one of connecting to it, is not our giving up."""
+    failures = (UpstreamRateLimitedError(), UpstreamUnavailableError(), UpstreamTimeoutError())
+    refusing = ScriptedProvider({name: [[failure]] for name, failure in zip("abc", failures, strict=True)})
+    assert await charges_of(refusing, plan_of(*map(model, "abc"))) == []
+
+
+@pytest.mark.parametrize("script", [[Opening(), UpstreamBrokenError()], [Opening(), UpstreamError()], [0.3]])
+async def test_a_call_that_fails_when_its_prompt_was_read_takes_its_prompt(script: Sequence[Step]) -> None:
+    """An answer that has opened tells so, and a server that is given up was at work on it."""
+    charges = await charges_of(ScriptedProvider({"a": [script], "b": [GOOD]}), plan_of(model("a"), model("b")))
+    assert charges[0].usage == Usage(prompt_tokens=8, estimated=True)
+    assert charges[-1].usage == GOOD[-1]
 
 
 async def test_a_call_that_is_left_before_its_first_token_takes_its_prompt() -> None:
