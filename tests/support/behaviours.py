@@ -313,13 +313,15 @@ class Chopped:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """A model that takes longer for a token than a token takes on its way, as they all do."""
+    """A model that takes longer for a token than a token takes on its way, as they all do; or so many seconds."""
 
     of: Behaviour = ORDINARY
+    seconds: float = 0.0
 
     def steps(self, request: RecordedRequest, *, dialect: Dialect) -> Steps:
         steps = self.of.steps(request, dialect=dialect)
-        return tuple(each for step in steps for each in ((step,) if isinstance(step, Head | Wait) else (Pause(), step)))
+        pause = Pause(seconds=self.seconds)
+        return tuple(each for step in steps for each in ((step,) if isinstance(step, Head | Wait) else (pause, step)))
 
 
 @dataclass(frozen=True, slots=True)

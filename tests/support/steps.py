@@ -50,9 +50,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """So many rounds of the event loop go by, and with them whatever others do of which news was on its way."""
+    """Rounds of the event loop go by, and with them whatever others do of which news was on its way; or seconds."""
 
     rounds: int = 8
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

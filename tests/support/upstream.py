@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
         """Wait until the pause is over, or the gate opens or the client leaves."""
         if isinstance(step, Pause):
             for _ in range(step.rounds):
-                await asyncio.sleep(0)
+                await asyncio.sleep(step.seconds / step.rounds)
             return
         waits = [asyncio.ensure_future(event.wait()) for event in (step.gate, self._gone)]
         try:
