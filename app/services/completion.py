@@ -191,10 +191,11 @@ class Completion:
         patience = self._timeouts.first_token_local if local else self._timeouts.first_token
         if not call.prompt.stream:
             patience = self._timeouts.total
+        late = loop.time() + patience
         async with aclosing(pieces):
             while True:
                 try:
-                    async with asyncio.timeout_at(min(deadline, loop.time() + patience)):
+                    async with asyncio.timeout_at(min(deadline, late)):
                         piece = await anext(pieces)
                 except TimeoutError:
                     raise UpstreamGivenUpError from None
@@ -202,7 +203,7 @@ class Completion:
                     return
                 yield piece
                 if not isinstance(piece, Opening):
-                    patience = self._timeouts.between_tokens
+                    late = loop.time() + self._timeouts.between_tokens
 
     def _wait_before_retry(self, failure: UpstreamError) -> float | None:
         """Seconds after which the same model is worth a second call, `None` if it is not."""

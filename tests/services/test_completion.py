@@ -252,7 +252,7 @@ async def test_thinking_shows_that_a_model_is_alive() -> None:
     assert (await run(provider, plan_of(model("a"))))[0] == ["a: ok"]
 
 
-@pytest.mark.parametrize("script", [[0.3], [THINKING, 0.3], [THINKING, THINKING, 0.3]])
+@pytest.mark.parametrize("script", [[0.3], [0.04, Opening(), 0.04], [THINKING, 0.3], [THINKING, THINKING, 0.3]])
 async def test_a_model_that_does_not_begin_in_time_is_replaced(script: Sequence[Step]) -> None:
     provider = ScriptedProvider({"a": [[*script, *GOOD]], "b": [GOOD]})
     assert (await run(provider, plan_of(model("a"), model("b"))))[0] == ["a: upstream_timeout", "b: ok"]
