@@ -79,7 +79,7 @@ def test_tiers_weigh_the_same_and_so_do_the_sources_of_one() -> None:
 
 
 def test_a_candidate_is_judged_on_its_half_alone() -> None:
-    """One that ranks the questions rightly where they are looked at recovers all; elsewhere it may be as wrong as it is."""
+    """One that ranks the questions of one half rightly and those of the other wrongly is worth as much as is lost."""
     gains = np.array([1.0, 0.0, 0.0, 1.0] * 10)
     outcomes = Outcomes(weak=np.zeros(40), strong=gains, length=np.ones(40))
     half = np.arange(40) < 20
