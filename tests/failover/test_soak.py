@@ -169,18 +169,20 @@ async def test_every_answer_is_complete_and_right_or_an_explicit_error(tmp_path:
         for upstream, ledger in zip((bench.first, bench.spare), ledgers, strict=True):
             upstream.script, upstream.observer = ledger.script, ledger
         warm = await run(bench, range(WARM_UP), rng=rng)
-        memory = resident_bytes()
+        memory, answers = [resident_bytes()], list[Got]()
         async with nothing_left_over(bench):
-            answers = await run(bench, range(WARM_UP, WARM_UP + count), rng=rng)
-        grown = resident_bytes() - memory
+            for begin in range(WARM_UP, WARM_UP + count, count // 4):
+                answers += await run(bench, range(begin, begin + count // 4), rng=rng)
+                memory.append(resident_bytes())
         check([*warm, *answers])
         accounts = [account for ledger in ledgers for account in ledger.accounts]
         reported, estimated = await booked_tokens(bench, estimated=False), await booked_tokens(bench, estimated=True)
     check_books(accounts, answers=[*warm, *answers], reported=reported, estimated=estimated)
     kinds = Counter(got.code or ("left" if got.left else "answered") for got in answers)
     # The figures that are quoted.
-    print(f"{count} requests: {dict(kinds)}; memory {grown / 2**20:+.1f} MB")  # noqa: T201
-    assert grown < MOST_GROWTH_BYTES
+    grown = ", ".join(f"{(each - memory[0]) / 2**20:+.1f}" for each in memory[1:])
+    print(f"{count} requests: {dict(kinds)}; memory in MB after each quarter: {grown}")  # noqa: T201
+    assert memory[-1] - memory[0] < MOST_GROWTH_BYTES
     await become_true(lambda: len(asyncio.all_tasks()) == tasks and open_descriptors() == descriptors)
 
 
