@@ -108,10 +108,14 @@ def check(answers: Sequence[Got]) -> None:
         }
 
 
-async def booked_tokens(bench: Bench, *, estimated: bool) -> int:
-    """The tokens on the service's own account: as their servers reported them, or as estimated here."""
+async def booked_tokens(bench: Bench, *, estimated: bool) -> Counter[str]:
+    """The tokens on the service's own account, by model: as their servers reported them, or as estimated here."""
     rows = re.findall(r"sluice_tokens_total\{([^}]*)\} ([\d.]+)", await metrics_of(bench))
-    return sum(int(float(value)) for labels, value in rows if f'estimated="{str(estimated).lower()}"' in labels)
+    counted: Counter[str] = Counter()
+    for labels, value in rows:
+        if f'estimated="{str(estimated).lower()}"' in labels:
+            counted[re.findall(r'model="([^"]+)"', labels)[0]] += int(float(value))
+    return counted
 
 
 @asynccontextmanager
@@ -186,7 +190,9 @@ async def test_every_answer_is_complete_and_right_or_an_explicit_error(tmp_path:
     await become_true(lambda: len(asyncio.all_tasks()) == tasks and open_descriptors() == descriptors)
 
 
-def check_books(accounts: Sequence[Account], *, answers: Sequence[Got], reported: int, estimated: int) -> None:
+def check_books(
+    accounts: Sequence[Account], *, answers: Sequence[Got], reported: Counter[str], estimated: Counter[str]
+) -> None:
     """The service's account beside those of the model servers.
 
     Each call is booked once: by its server's report if that was read, else as estimated. So what the servers have
@@ -195,10 +201,15 @@ def check_books(accounts: Sequence[Account], *, answers: Sequence[Got], reported
     completed = [got for got in answers if got.usage is not None]
     assert len(completed) > 0.8 * len(answers)
     assert {got.model for got in completed} >= {"openai/first-model", SPARE}
-    answered = sum(right_usage(got.number, model=got.model).total_tokens for got in completed)
-    told = sum(each.tokens for each in accounts if each.reported)
+    answered: Counter[str] = Counter()
+    for got in completed:
+        answered[got.model] += right_usage(got.number, model=got.model).total_tokens
+    told: Counter[str] = Counter()
+    for account in accounts:
+        if account.reported:
+            told[account.model] += account.tokens
     assert answered <= reported <= told
-    cut = sum(each.tokens for each in accounts) - reported
+    cut, booked = sum(each.tokens for each in accounts) - reported.total(), estimated.total()
     # The figure that is quoted.
-    print(f"{reported} tokens reported; {cut} cut, booked as {estimated}: {estimated / cut:.3f} of them")  # noqa: T201
-    assert 0.95 * cut <= estimated <= 1.05 * cut
+    print(f"{reported.total()} tokens reported; {cut} cut, booked as {booked}: {booked / cut:.3f} of them")  # noqa: T201
+    assert 0.95 * cut <= booked <= 1.05 * cut
