@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.failover.bench import Bench, Protocol, open_bench
-from tests.failover.ledger import Account, Ledger, leaves, question, right_text, right_usage
+from tests.failover.ledger import Account, Ledger, leaves, prompt_tokens, question, right_text, right_usage
 from tests.support.streams import sse
 
 AT_ONCE = 50
@@ -196,7 +196,8 @@ def check_books(
     """The service's account beside those of the model servers.
 
     Each call is booked once: by its server's report if that was read, else as estimated. So what the servers have
-    counted and is not booked as reported is the truth about all that was cut, by whomever.
+    counted and is not booked as reported is the truth about all that was cut, by whomever. But of a client that left
+    before any server had read its request nobody can tell whether it was under way: its prompt may be booked or not.
     """
     completed = [got for got in answers if got.usage is not None]
     assert len(completed) > 0.8 * len(answers)
@@ -211,6 +212,9 @@ def check_books(
             told[account.model] += account.tokens
     assert answered <= reported <= told
     cut, booked = sum(each.tokens for each in accounts) - reported.total(), estimated.total()
-    # The figure that is quoted.
+    read = {each.number for each in accounts}
+    unread = sum(prompt_tokens(question(got.number)) for got in answers if got.hasty and got.number not in read)
+    # The figures that are quoted.
     print(f"{reported.total()} tokens reported; {cut} cut, booked as {booked}: {booked / cut:.3f} of them")  # noqa: T201
-    assert 0.95 * cut <= booked <= 1.05 * cut
+    print(f"{unread} tokens of prompts that may be on the account although no server has read them")  # noqa: T201
+    assert 0.95 * cut <= booked <= 1.05 * cut + unread
