@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from app.errors import UpstreamError, UpstreamTimeoutError
-from app.models import Charge, Delta, Dispatch, Model, Piece, Prompt, Usage
+from app.models import Charge, Delta, Dispatch, Label, Model, Piece, Prompt, Usage
 from app.services.answer import Draft, cost_of
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
@@ -28,6 +28,11 @@ class Call:
     @property
     def model(self) -> Model:
         return self.dispatch.model
+
+    @property
+    def label(self) -> Label:
+        """The label of the request, before anything was taken out."""
+        return self._outgoing.reading.label
 
     @property
     def prompt(self) -> Prompt:

@@ -13,9 +13,11 @@ from app.protocols import DocumentStore, EmbeddingModel, Reranker, VectorIndex, 
 from app.services.excerpts import LONGEST_JOIN, Excerpt, assemble
 from app.services.fusion import Ranked, fuse
 from app.services.reranking import rerank
+from app.services.spans import embedding_step
 from app.services.vector_store import fetch, nearest, space_name
 from app.utils.scripts import latin_share
 from app.utils.terms import coverage
+from app.utils.tracing import traced
 
 # How far down each ranking goes at least.
 DEPTH = 50
@@ -123,6 +125,7 @@ class Retrieval:
         self._english_only = english_only
         self._reranker = reranker
 
+    @traced("retrieval", describe=lambda found: {"gen_ai.operation.name": "retrieval", "sluice.passages": len(found)})
     async def search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         """The best passages whatever their score, best first; repetitions are left out and neighbours joined.
 
@@ -218,7 +221,9 @@ class Retrieval:
     ) -> _ByMeaning:
         if not spaces:
             return _ByMeaning({})
-        vectors = await self._embedder.embed(Dispatch((query.text,), query.label, self._embedder.model))
+        dispatch = Dispatch((query.text,), query.label, self._embedder.model)
+        with embedding_step(dispatch):
+            vectors = await self._embedder.embed(dispatch)
         hits = await nearest(self._index, spaces, vector=vectors[0], limit=depth, within=within)
         return _ByMeaning({hit.chunk_id: hit.similarity for hit in hits}, vectors[0])
 

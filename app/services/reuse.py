@@ -22,6 +22,7 @@ from app.services.flights import Flights, Seat
 from app.services.leases import LeasedCalls
 from app.services.redaction import Outgoing
 from app.services.semantic import Asked, SemanticCache
+from app.utils.tracing import traced
 
 SEMANTIC = "semantic"
 SERVED_SECONDS = 24 * 3600
@@ -42,6 +43,7 @@ class Reuse:
     secret: bytes
     pause: float
 
+    @traced("cache", describe=lambda kept: {"sluice.cache": "miss" if kept is None else kept.route.cache})
     async def find(self, slot: Slot) -> CachedAnswer | None:
         """The kept answer to this request, or to another wording of it where that is allowed."""
         if not slot.request.cache.read:

@@ -1,0 +1,59 @@
+"""The span of a whole HTTP request, and what a caller says of the trace that it belongs to."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.utils.tracing import SpanKind, Tracer
+
+# What a service does for itself every few seconds is no request that anybody looks for.
+UNTRACED = ("/health", "/ready", "/metrics", "/static", "/ui", "/docs", "/redoc")
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class TracedEdge:
+    """Pure ASGI; only there while the settings name a collector. Of a path, a span holds the template alone.
+
+    An open socket is no span, it may stay so for days: each of its answers is one.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or scope["path"].startswith(UNTRACED):
+            await self._app(scope, receive, send)
+            return
+        tracer: Tracer = scope["app"].state.services.tracer
+        # `tracestate` and `baggage` are text of whoever sends them: they are not read.
+        with tracer.join(Headers(scope=scope).get("traceparent")):
+            if scope["type"] == "websocket":
+                await self._app(scope, receive, send)
+            else:
+                await self._trace(scope, receive, send, tracer=tracer)
+
+    async def _trace(self, scope: Scope, receive: Receive, send: Send, *, tracer: Tracer) -> None:
+        method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"
+        with tracer.begin(method, kind=SpanKind.SERVER) as span:
+            status = 0
+
+            async def send_on(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                await send(message)
+
+            span.set({"http.request.method": method, "url.scheme": scope["scheme"]})
+            await self._app(scope, receive, send_on)
+            span.set({"http.response.status_code": status or None, "http.route": route_of(scope)})
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                span.fail(str(status))
+
+
+def route_of(scope: Scope) -> str | None:
+    """The template of the path that a request was for, once a router has found it; `None` if none has."""
+    route = getattr(scope.get("route"), "path", None)
+    return route if isinstance(route, str) else None
