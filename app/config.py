@@ -230,7 +230,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def stores(self) -> dict[str, str]:
-        """The URLs of the stores that are servers, of the key set and of the collector, by the name of their setting."""
+        """The URLs of stores that are servers, of the key set and of the collector, by the name of their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
             "DATABASE_URL": self.database,

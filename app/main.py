@@ -27,6 +27,7 @@ from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
+from app.traced_edge import TracedEdge
 from app.utils.logging import configure_logging
 from app.wiring import VERSION, Services, open_services
 
@@ -59,7 +60,8 @@ def create_app(
 ) -> FastAPI:
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
-    The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) CORS, if origins are set.
+    The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) `TracedEdge`, if there is a
+    collector; (3) CORS, if origins are set.
     Each router then counts the request against its address, finds out who asks, and calls one service.
     """
     settings = settings or Settings()
@@ -107,6 +109,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
+    if settings.otel_exporter_otlp_endpoint is not None:
+        app.add_middleware(TracedEdge)
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
 

@@ -19,7 +19,7 @@ TRACES_PATH = "/v1/traces"
 
 @asynccontextmanager
 async def open_tracer(settings: Settings, *, egress: Egress, version: str) -> AsyncIterator[Tracer | None]:
-    """A tracer whose spans go to the collector; `None` without one. On leaving, what is left is sent, if that is soon."""
+    """A tracer whose spans go to the collector, `None` without one. On leaving, what is left is sent if it can be."""
     if settings.otel_exporter_otlp_endpoint is None:
         yield None
         return

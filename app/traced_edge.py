@@ -7,6 +7,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.utils.logging import REQUEST_ID
 from app.utils.tracing import SpanKind, Tracer
 
 # What a service does for itself every few seconds is no request that anybody looks for.
@@ -46,9 +47,13 @@ class TracedEdge:
                     status = message["status"]
                 await send(message)
 
-            span.set({"http.request.method": method, "url.scheme": scope["scheme"]})
-            await self._app(scope, receive, send_on)
-            span.set({"http.response.status_code": status or None, "http.route": route_of(scope)})
+            span.set({"http.request.method": method, "sluice.request_id": REQUEST_ID.get()})
+            try:
+                await self._app(scope, receive, send_on)
+            finally:
+                route = route_of(scope)
+                span.name = method if route is None else f"{method} {route}"
+                span.set({"http.response.status_code": status or None, "http.route": route})
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 span.fail(str(status))
 

@@ -24,10 +24,11 @@ from app.utils.tracing import AttributeValue, RecordedSpan
 
 logger = logging.getLogger(__name__)
 
-# As OpenTelemetry's batch processors have it, but for the pause.
+# As OpenTelemetry's batch processors have it.
 MOST_WAITING = 2048
 LARGEST_BATCH = 512
-EVERY_SECONDS = 2.0
+# How long a span waits for others to be sent along with.
+GATHERING_SECONDS = 0.5
 # How long a collector may take for a batch, and all of what is left at the end.
 EXPORT_SECONDS = 5.0
 LAST_SECONDS = 2.0
@@ -54,6 +55,7 @@ class SpanExporter:
         self._resource = resource
         self._egress = egress
         self._waiting: deque[RecordedSpan] = deque()
+        self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._rest = 0.0
         self.dropped = 0
@@ -64,6 +66,7 @@ class SpanExporter:
             self.dropped += 1
             return
         self._waiting.append(span)
+        self._some.set()
         if len(self._waiting) >= LARGEST_BATCH:
             self._enough.set()
 
@@ -79,14 +82,14 @@ class SpanExporter:
                     await self._send_waiting()
 
     async def _pause(self) -> None:
-        """Until there is a batch or some time has passed; a collector in trouble is left alone for longer."""
-        self._enough.clear()
-        if self._rest:
-            await asyncio.sleep(self._rest)
-            return
+        """Until there is a batch, or a span that has waited for one; a collector in trouble is left alone for longer."""
+        await asyncio.sleep(self._rest)
+        await self._some.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(EVERY_SECONDS):
+            async with asyncio.timeout(GATHERING_SECONDS):
                 await self._enough.wait()
+        self._some.clear()
+        self._enough.clear()
 
     async def _send_waiting(self) -> None:
         while self._waiting:
@@ -96,6 +99,7 @@ class SpanExporter:
             status = await self._egress.report(self._url, body=body, headers=self._headers, within=EXPORT_SECONDS)
             self._note(status)
             if status is None or status in PASSING:
+                self._some.set()
                 return
             # Only now: what was being sent when this was cancelled is sent once more.
             for _ in batch:
@@ -117,7 +121,8 @@ def encode(spans: Sequence[RecordedSpan], *, resource: Mapping[str, AttributeVal
     """The spans as the body of an export request."""
     scope = ScopeSpans(scope=InstrumentationScope(name="sluice"), spans=[_span(span) for span in spans])
     described = ResourceSpans(resource=Resource(attributes=_attributes(resource)), scope_spans=[scope])
-    return ExportTraceServiceRequest(resource_spans=[described]).SerializeToString()
+    body: bytes = ExportTraceServiceRequest(resource_spans=[described]).SerializeToString()
+    return body
 
 
 def _span(span: RecordedSpan) -> WireSpan:

@@ -17,7 +17,7 @@ from app.services.spans import embedding_step
 from app.services.vector_store import fetch, nearest, space_name
 from app.utils.scripts import latin_share
 from app.utils.terms import coverage
-from app.utils.tracing import traced
+from app.utils.tracing import AttributeValue, traced
 
 # How far down each ranking goes at least.
 DEPTH = 50
@@ -102,6 +102,10 @@ class _ByMeaning:
     vector: Vectors | None = None
 
 
+def _describe(found: list[Found]) -> dict[str, AttributeValue]:
+    return {"gen_ai.operation.name": "retrieval", "sluice.passages": len(found)}
+
+
 class Retrieval:
     """Reads passages at or below the caller's clearance, in the caller's tenant.
 
@@ -125,7 +129,7 @@ class Retrieval:
         self._english_only = english_only
         self._reranker = reranker
 
-    @traced("retrieval", describe=lambda found: {"gen_ai.operation.name": "retrieval", "sluice.passages": len(found)})
+    @traced("retrieval", describe=_describe)
     async def search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         """The best passages whatever their score, best first; repetitions are left out and neighbours joined.
 

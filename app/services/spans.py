@@ -1,4 +1,4 @@
-"""What spans tell of answers and of calls to models, in OpenTelemetry's GenAI conventions where they have a word for it.
+"""What spans tell of answers and of calls to models, in OpenTelemetry's GenAI conventions where they have words for it.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/; what they have none for is named `sluice.`. No value
 is a text of a client's or of a model's, but for the messages of public requests where the operator allows that.

@@ -72,17 +72,18 @@ class TraceContext:
 class Span:
     """A step that is not recorded; its context, if it has one, is still told to whoever is asked on its behalf."""
 
-    __slots__ = ("context",)
+    __slots__ = ("context", "name")
 
     recording = False
 
-    def __init__(self, context: TraceContext | None = None) -> None:
+    def __init__(self, context: TraceContext | None = None, *, name: str = "") -> None:
         self.context = context
+        self.name = name
 
     def set(self, attributes: Mapping[str, AttributeValue | None]) -> None:
         """Describe what happens; values that are `None` are left out."""
 
-    def step(self, name: str, *, kind: SpanKind = SpanKind.INTERNAL) -> Span:
+    def step(self, name: str, *, kind: SpanKind = SpanKind.INTERNAL) -> Span:  # noqa: ARG002  (of what is not recorded)
         """Something that happens inside of this, to be entered or ended by whoever asks."""
         return NOTHING
 
@@ -131,7 +132,7 @@ class EnteredSpan(Span):
 class RecordedSpan(EnteredSpan):
     """A span that is told to the tracer when it ends. Times are in nanoseconds since the epoch."""
 
-    __slots__ = ("attributes", "began", "ended", "error", "kind", "name", "parent_id", "tracer")
+    __slots__ = ("attributes", "began", "ended", "error", "kind", "parent_id", "tracer")
 
     recording = True
     context: TraceContext
@@ -139,8 +140,7 @@ class RecordedSpan(EnteredSpan):
     def __init__(
         self, name: str, *, kind: SpanKind, context: TraceContext, parent_id: bytes | None, tracer: Tracer
     ) -> None:
-        super().__init__(context)
-        self.name = name
+        super().__init__(context, name=name)
         self.kind = kind
         self.parent_id = parent_id
         self.tracer = tracer
