@@ -82,7 +82,7 @@ class SpanExporter:
                     await self._send_waiting()
 
     async def _pause(self) -> None:
-        """Until there is a batch, or a span that has waited for one; a collector in trouble is left alone for longer."""
+        """Until there is a batch, or a span that has waited for one; longer while the collector is in trouble."""
         await asyncio.sleep(self._rest)
         await self._some.wait()
         with suppress(TimeoutError):
@@ -97,24 +97,24 @@ class SpanExporter:
             # In a thread: to write a full batch takes longer than the event loop may stand still.
             body = await asyncio.to_thread(encode, batch, resource=self._resource)
             status = await self._egress.report(self._url, body=body, headers=self._headers, within=EXPORT_SECONDS)
-            self._note(status)
-            if status is None or status in PASSING:
+            delivered = status is not None and status < HTTPStatus.MULTIPLE_CHOICES
+            if status is not None and status not in PASSING:
+                # Only now: what was being sent when this was cancelled is sent once more.
+                for _ in batch:
+                    self._waiting.popleft()
+                self.dropped += 0 if delivered else len(batch)
+            self._note(delivered=delivered, status=status)
+            if not delivered:
                 self._some.set()
                 return
-            # Only now: what was being sent when this was cancelled is sent once more.
-            for _ in batch:
-                self._waiting.popleft()
 
-    def _note(self, status: int | None) -> None:
-        """Say when the collector begins and ceases to take spans, and leave it alone in between."""
-        if status is not None and status < HTTPStatus.MULTIPLE_CHOICES:
-            if self._rest:
-                logger.info("spans are exported again", extra={"dropped": self.dropped})
-            self._rest = 0.0
-            return
-        if not self._rest:
+    def _note(self, *, delivered: bool, status: int | None) -> None:
+        """Say when the collector ceases and begins again to take spans, and leave it alone in between."""
+        if delivered and self._rest:
+            logger.info("spans are exported again", extra={"dropped": self.dropped})
+        elif not delivered and not self._rest:
             logger.warning("spans are not exported", extra={"status": status})
-        self._rest = min(LONGEST_REST, self._rest * 2 or FIRST_REST)
+        self._rest = 0.0 if delivered else min(LONGEST_REST, self._rest * 2 or FIRST_REST)
 
 
 def encode(spans: Sequence[RecordedSpan], *, resource: Mapping[str, AttributeValue]) -> bytes:

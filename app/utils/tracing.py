@@ -24,6 +24,7 @@ R = TypeVar("R")
 Work = Callable[P, Coroutine[Any, Any, R]]
 
 AttributeValue = str | bool | int | float | Sequence[str]
+Describe = Callable[[Any], Mapping[str, AttributeValue | None]]
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: later versions may be longer, `ff` is none.
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?", re.ASCII)
@@ -244,9 +245,7 @@ class Tracer:
         return RecordedSpan(name, kind=kind, context=context, parent_id=parent_id, tracer=self)
 
 
-def traced(
-    name: str, *, describe: Callable[[R], Mapping[str, AttributeValue | None]] | None = None
-) -> Callable[[Work[P, R]], Work[P, R]]:
+def traced(name: str, *, describe: Describe | None = None) -> Callable[[Work[P, R]], Work[P, R]]:
     """Make a coroutine function a step of whatever it is called in; `describe` tells of what it returned."""
 
     def decorate(work: Work[P, R]) -> Work[P, R]:
@@ -261,12 +260,7 @@ def traced(
     return decorate
 
 
-async def _inside(
-    span: Span,
-    running: Coroutine[Any, Any, R],
-    *,
-    describe: Callable[[R], Mapping[str, AttributeValue | None]] | None,
-) -> R:
+async def _inside(span: Span, running: Coroutine[Any, Any, R], *, describe: Describe | None) -> R:
     with span:
         result = await running
         if describe is not None and span.recording:

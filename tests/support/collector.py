@@ -101,14 +101,15 @@ class Collector:
             self._news.notify_all()
         await self.gate.wait()
         if self.status == 200:
-            self.spans.extend(_spans(ExportTraceServiceRequest.FromString(body)))
+            self.spans.extend(decode(body))
         async with self._news:
             self._news.notify_all()
         return web.Response(status=self.status)
 
 
-def _spans(request: ExportTraceServiceRequest) -> Iterator[CollectedSpan]:
-    for resource in request.resource_spans:
+def decode(body: bytes) -> Iterator[CollectedSpan]:
+    """The spans in the body of an export request."""
+    for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
         described = {pair.key: _value(pair.value) for pair in resource.resource.attributes}
         for scope in resource.scope_spans:
             for span in scope.spans:
