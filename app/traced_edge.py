@@ -7,12 +7,9 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.edge_log import QUIET, method_of, route_of
 from app.utils.logging import REQUEST_ID
 from app.utils.tracing import SpanKind, Tracer
-
-# What a service does for itself every few seconds is no request that anybody looks for.
-UNTRACED = ("/health", "/ready", "/metrics", "/static", "/ui", "/docs", "/redoc")
-KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class TracedEdge:
@@ -25,7 +22,7 @@ class TracedEdge:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"].startswith(UNTRACED):
+        if scope["type"] not in ("http", "websocket") or scope["path"].startswith(QUIET):
             await self._app(scope, receive, send)
             return
         tracer: Tracer = scope["app"].state.services.tracer
@@ -37,7 +34,7 @@ class TracedEdge:
                 await self._trace(scope, receive, send, tracer=tracer)
 
     async def _trace(self, scope: Scope, receive: Receive, send: Send, *, tracer: Tracer) -> None:
-        method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"
+        method = method_of(scope)
         with tracer.begin(method, kind=SpanKind.SERVER) as span:
             status = 0
 
@@ -47,6 +44,8 @@ class TracedEdge:
                     status = message["status"]
                 await send(message)
 
+            if span.context is not None:
+                scope["state"]["trace_id"] = span.context.trace_id.hex()
             span.set({"http.request.method": method, "sluice.request_id": REQUEST_ID.get()})
             try:
                 await self._app(scope, receive, send_on)
@@ -56,9 +55,3 @@ class TracedEdge:
                 span.set({"http.response.status_code": status or None, "http.route": route})
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 span.fail(str(status))
-
-
-def route_of(scope: Scope) -> str | None:
-    """The template of the path that a request was for, once a router has found it; `None` if none has."""
-    route = getattr(scope.get("route"), "path", None)
-    return route if isinstance(route, str) else None

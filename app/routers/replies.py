@@ -94,6 +94,8 @@ class WholeReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["recorded"] = True
+
         async def write() -> None:
             await (await self._reply(scope))(scope, receive, send)
 
@@ -119,6 +121,7 @@ class StreamReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["recorded"] = True
         stream = _Stream(send)
         beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
         await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
