@@ -11,8 +11,6 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from app.utils.tracing import TRACEPARENT
-
 logger = logging.getLogger(__name__)
 
 # What a service is asked every few seconds, and the files of the page, are of interest only when something is wrong.
@@ -29,7 +27,7 @@ SHAPES: Mapping[str, re.Pattern[str]] = {
         r"application/(?:json|octet-stream|pdf|xml)|multipart/form-data|text/(?:plain|html|csv)"
     ),
     "accept": re.compile(r"\*/\*|application/json|text/event-stream|text/html"),
-    "traceparent": TRACEPARENT,
+    "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII),
 }
 KNOWN = frozenset(
     {
@@ -50,7 +48,7 @@ KNOWN = frozenset(
 
 
 def log_access(scope: Scope, *, status: int, seconds: float) -> None:
-    """Log a request once it is over; `status` is 0 if it got no answer. One that is on record as a chat has its line."""
+    """Log a request once it is over; `status` is 0 if it got no answer. A chat that is on record has its line."""
     state = scope["state"]
     if state.get("recorded") and not logger.isEnabledFor(logging.DEBUG):
         return

@@ -68,10 +68,13 @@ class LineHandler(logging.StreamHandler[TextIO]):
             self.stream.write(f"a log record of {clean(record.name)} could not be written{self.terminator}")
 
 
-def configure_logging(level: str, *, stream: TextIO = sys.stderr) -> None:
-    """Send every logger's records through one handler; our own at `level`, libraries' from a warning on."""
-    handler = LineHandler(stream)
-    handler.setFormatter(TerminalFormatter() if stream.isatty() else JSONFormatter())
+def configure_logging(level: str, *, stream: TextIO | None = None) -> None:
+    """Send every logger's records through one handler; our own at `level`, libraries' from a warning on.
+
+    `stream` is the standard error unless another one is given.
+    """
+    handler = LineHandler(stream or sys.stderr)
+    handler.setFormatter(TerminalFormatter() if handler.stream.isatty() else JSONFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
