@@ -36,8 +36,8 @@ def named(captured: str, message: str) -> list[dict[str, Any]]:
     return [line for line in lines(captured) if line["message"] == message]
 
 
-@pytest.fixture
-def log(gateway: Gateway) -> io.StringIO:
+@pytest.fixture(name="log")
+def fixture_log(gateway: Gateway) -> io.StringIO:
     """What the running gateway logs from now on."""
     stream = io.StringIO()
     configure_logging("INFO", stream=stream)
@@ -54,7 +54,7 @@ async def protected(
         yield Gateway(service=service, cloud=cloud, local=local)
 
 
-async def test_a_chat_has_one_line_that_tells_how_it_went(gateway: Gateway, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_chat_has_one_line_that_tells_how_it_went(log: io.StringIO, gateway: Gateway) -> None:
     await gateway.chat("What is Python?")
     (line,) = named(log.getvalue(), "request")
     expected = {
@@ -86,7 +86,7 @@ async def test_other_requests_have_a_line_with_the_template_of_their_path(
     assert (unknown["route"], unknown["method"]) == (None, "other")
 
 
-async def test_what_is_asked_every_few_seconds_has_no_line(gateway: Gateway, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_what_is_asked_every_few_seconds_has_no_line(log: io.StringIO, gateway: Gateway) -> None:
     for path in ("/health", "/ready", "/metrics"):
         assert await status_of(gateway, path) == 200
     assert named(log.getvalue(), "access") == []
