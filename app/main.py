@@ -12,6 +12,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
@@ -49,6 +50,10 @@ EXPOSED_HEADERS = (
 )
 
 
+# FastAPI has traces and logs of its own, which hold the text of exceptions and take exporters from the environment.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
+
+
 class MethodNotAllowedError(InvalidRequestError):
     status = 405
     code = "method_not_allowed"
@@ -84,6 +89,7 @@ def create_app(
         version=VERSION,
         key_needed=settings.protected,
         debug=settings.debug,
+        telemetry=NO_TELEMETRY,
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,

@@ -1,4 +1,4 @@
-"""Settings to the tracer: nothing of OpenTelemetry is imported unless the settings name a collector."""
+"""Settings to the tracer: neither the exporter nor protobuf is imported unless the settings name a collector."""
 
 from __future__ import annotations
 

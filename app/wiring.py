@@ -187,14 +187,7 @@ def _build(parts: Parts) -> Services:
     """Plain constructor calls, from the bottom up."""
     settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
-    recorder = Recorder(
-        metrics=parts.metrics,
-        tracer=parts.tracer,
-        audit=enforcement.audit,
-        decisions=Decisions(),
-        ledger=access.ledger,
-        clock=now,
-    )
+    recorder = _build_recorder(parts)
     retrieval = _build_retrieval(engines, documents=documents)
     ingestion = _build_ingestion(parts, documents=documents)
     chores = Chores()
@@ -229,6 +222,17 @@ def _build(parts: Parts) -> Services:
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_recorder(parts: Parts) -> Recorder:
+    return Recorder(
+        metrics=parts.metrics,
+        tracer=parts.tracer,
+        audit=parts.enforcement.audit,
+        decisions=Decisions(),
+        ledger=parts.access.ledger,
+        clock=now,
     )
 
 

@@ -156,8 +156,10 @@ def fixture_compose() -> dict[str, Any]:
 
 
 def test_compose_starts_the_service_with_redis_and_ollama(compose: dict[str, Any]) -> None:
-    """The three services are there, and the API waits for those it depends on."""
-    assert compose["services"].keys() == {"api", "redis", "ollama"}
+    """The three services are there, and the API waits for those it depends on; Jaeger comes when it is asked for."""
+    always = {name for name, service in compose["services"].items() if "profiles" not in service}
+    assert always == {"api", "redis", "ollama"}
+    assert compose["services"]["jaeger"]["profiles"] == ["traces"]
     assert compose["services"]["api"]["depends_on"].keys() == {"redis", "ollama"}
     assert "healthcheck" in compose["services"]["redis"]
 
@@ -175,7 +177,7 @@ def test_compose_gives_only_settings_that_exist(compose: dict[str, Any]) -> None
 def test_compose_publishes_on_loopback_only(compose: dict[str, Any]) -> None:
     """Nothing is reachable from other machines unless the operator changes the file."""
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
-    assert ports == ["127.0.0.1:8000:8000"]
+    assert ports == ["127.0.0.1:8000:8000", "127.0.0.1:16686:16686"]
 
 
 def test_compose_declares_the_volumes_it_mounts(compose: dict[str, Any]) -> None:

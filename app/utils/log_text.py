@@ -45,7 +45,7 @@ def clean_value(value: object) -> object:
         case None | bool() | int() | float():
             return value
         case Mapping():
-            return {clean(str(name)): clean_value(each) for name, each in value.items()}
+            return {str(clean_value(name)): clean_value(each) for name, each in value.items()}
         case Sequence() | set() | frozenset() if not isinstance(value, (bytes, bytearray, memoryview)):
             return [clean_value(each) for each in value]
         case _:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import subprocess
+import sys
+import textwrap
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.errors import ConfigurationError
+from app.exporters.otlp import EXPORT_SECONDS, LAST_SECONDS
+from app.wiring import open_services
 from tests.gateway.conftest import CLOUD, LOCAL, Gateway, cloud_settings
 from tests.support.behaviours import CutMidStream, StallMidStream, Status
+from tests.support.canaries import find_canary
 from tests.support.collector import CollectedSpan, Collector, tree
-from tests.support.service import running
+from tests.support.process import REPOSITORY, ServiceProcess
+from tests.support.service import isolated_settings, running
 from tests.support.streams import sse
 from tests.support.upstream import ScriptedUpstream
+from tests.support.workers import only, workers
 
 ADMIN_KEY = secrets.token_hex(16)
 ADMIN = {"authorization": f"Bearer {ADMIN_KEY}"}
+# What a busy machine may add to a time that is measured.
+SLACK = 5.0
 TRACE, SPAN = secrets.token_hex(16), secrets.token_hex(8)
 
 
@@ -242,3 +254,116 @@ async def test_where_a_setting_allows_it_the_content_of_public_requests_is_told(
         span = await contents(gateway, collector, sensitivity=label)
     assert (b"brivolunder" in collector.received) is told
     assert ("Water boils" in str(span.attributes.get("gen_ai.output.messages"))) is told
+
+
+# Off, and in trouble
+
+
+def test_without_a_collector_a_start_imports_no_exporter_and_no_protobuf(tmp_path: Path) -> None:
+    """FastAPI imports OpenTelemetry's interface itself, and Chroma's client more: the store is in memory here."""
+    program = """
+        import asyncio, sys
+        from pathlib import Path
+        from app.wiring import open_services
+        from tests.support.service import isolated_settings
+
+        async def start():
+            async with open_services(isolated_settings(Path(sys.argv[1]), vector_store="memory")) as services:
+                assert services.tracer is None
+
+        asyncio.run(start())
+        unwanted = ("app.exporters", "google.protobuf", *(f"opentelemetry.{part}" for part in ("sdk", "proto", "exporter")))
+        print(sorted(name for name in sys.modules if name.startswith(unwanted)))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert run.stdout == "[]\n", run.stderr
+
+
+async def test_without_a_collector_nothing_of_a_callers_trace_is_passed_on(quiet: Gateway) -> None:
+    await quiet.post("/chat", {"message": "Hello"}, headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
+    assert TRACE.encode() not in quiet.cloud.received
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "refuses", "is away"])
+async def test_a_collector_in_trouble_delays_no_request_and_no_end(
+    tmp_path: Path,
+    openai_upstream: ScriptedUpstream,
+    ollama_upstream: ScriptedUpstream,
+    collector: Collector,
+    trouble: str,
+) -> None:
+    """A batch has been under way to it since before the requests, which are answered meanwhile."""
+    given = settings(openai_upstream, ollama_upstream, collector)
+    collector.status = 500
+    if trouble == "hangs":
+        collector.gate.clear()
+    elif trouble == "is away":
+        await collector.stop()
+    async with running(tmp_path, **given) as service:
+        gateway = Gateway(service=service, cloud=openai_upstream, local=ollama_upstream)
+        await gateway.chat("Hello")
+        if trouble != "is away":
+            await collector.wait_requests(1)
+        async with asyncio.timeout(EXPORT_SECONDS):
+            for number in range(20):
+                await gateway.chat(f"Hello {number}")
+        began = time.monotonic()
+    assert time.monotonic() - began < LAST_SECONDS + SLACK
+
+
+async def test_a_collector_that_is_not_ours_stops_the_start(tmp_path: Path) -> None:
+    """192.0.2.0/24 is nobody's; an operator who means it lists it in LOCAL_ADDRESSES."""
+    foreign = {"vector_store": "memory", "otel_exporter_otlp_endpoint": "http://192.0.2.1:4318"}
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_ENDPOINT leads to an address outside"):
+        async with open_services(isolated_settings(tmp_path, **foreign)):
+            pass
+    async with open_services(isolated_settings(tmp_path, **foreign, local_addresses=("192.0.2.1",))) as services:
+        assert services.tracer is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"otel_exporter_otlp_endpoint": "127.0.0.1:4318"},
+        {"otel_exporter_otlp_endpoint": "grpc://127.0.0.1:4317"},
+        {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4318", "otel_exporter_otlp_headers": "brivolunder"},
+    ],
+)
+async def test_settings_that_cannot_work_stop_the_start_and_are_not_quoted(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_") as refused:
+        async with open_services(isolated_settings(tmp_path, vector_store="memory", **wrong)):
+            pass
+    assert "brivolunder" not in str(refused.value)
+
+
+@pytest.mark.slow
+async def test_each_worker_sends_its_own_spans_to_the_last(
+    tmp_path: Path, ollama_upstream: ScriptedUpstream, collector: Collector, canary: str
+) -> None:
+    """Also where the environment asks FastAPI for telemetry of its own, which would hold what was refused."""
+    environment = {
+        "WORKERS": "2",
+        "OLLAMA_BASE_URL": ollama_upstream.origin,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-team=a%20b",
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+    }
+    process = ServiceProcess(tmp_path, environment=environment)
+    async with process:
+        for worker in workers(process.pid):
+            with only(worker, of=process.pid):
+                async with process.client.post("/chat", json={"message": "Hello", "cache": False}) as response:
+                    assert response.status == 200
+                async with process.client.post("/chat", json={"message": "Hello", canary: 1}) as response:
+                    assert response.status == 422
+        # At once, so that the last spans are still with the workers.
+        await process.terminate()
+    answers = collector.named("answer")
+    assert len({span.resource["service.instance.id"] for span in answers}) == len(answers) == 2
+    assert len(collector.named("POST /chat")) == 4
+    assert {headers["x-team"] for headers in collector.headers} == {"a b"}
+    assert collector.paths == {"/v1/traces"}
+    assert find_canary(canary, within=bytes(collector.received) + process.logs) == []

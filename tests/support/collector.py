@@ -44,6 +44,7 @@ class Collector:
         self.gate.set()
         self.received = bytearray()
         self.spans: list[CollectedSpan] = []
+        self.paths: set[str] = set()
         self.headers: list[Mapping[str, str]] = []
         self._news = asyncio.Condition()
         self._runner: web.AppRunner | None = None
@@ -57,7 +58,7 @@ class Collector:
     async def start(self) -> None:
         """Listen, on the port it had before if it was stopped."""
         app = web.Application(client_max_size=2**26)
-        app.router.add_post("/v1/traces", self._take)
+        app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self._port, reuse_address=True)
@@ -95,6 +96,7 @@ class Collector:
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.received += body
+        self.paths.add(request.path)
         self.headers.append(dict(request.headers))
         self.requests += 1
         async with self._news:
