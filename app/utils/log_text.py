@@ -53,7 +53,7 @@ def clean_value(value: object) -> object:
 
 
 def is_own(record: logging.LogRecord) -> bool:
-    return record.name == OWN or record.name.startswith(f"{OWN}.")
+    return (record.name or "").partition(".")[0] == OWN
 
 
 def message_of(record: logging.LogRecord) -> str:

@@ -117,7 +117,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     fields: dict[str, object] = {
         "time": record.created,
         "level": record.levelname,
-        "logger": clean(record.name),
+        "logger": clean(record.name or ""),
         "message": clean(message_of(record)),
         "request_id": REQUEST_ID.get(),
     }
