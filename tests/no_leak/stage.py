@@ -36,7 +36,7 @@ class Reply:
 class Stage:
     """`local` is the Ollama server; of its models those in `remote` run elsewhere, so what they get counts as sent.
 
-    `can` says what the suite may do to this deployment beside sending requests. `logs` and `spans` read all that was told.
+    `can` says what the suite may do to this deployment beside sending requests. `logs` and `spans` read what was told.
     """
 
     client: aiohttp.ClientSession
