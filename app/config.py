@@ -133,6 +133,13 @@ class Settings(BaseSettings):
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     cache_replay_pause: float = Field(default=0, ge=0, le=1)
 
+    # Traces
+    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str = "sluice"
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    trace_content: bool = False
+
     # Time-outs, in seconds
     timeout_connect: float = Field(default=5, gt=0)
     timeout_first_token: float = Field(default=60, gt=0)
@@ -146,6 +153,7 @@ class Settings(BaseSettings):
             raise ConfigurationError("CLOUD_CLEARANCE may be public or internal: confidential data stays local.")
         self._check_admin_key()
         self._check_tokens()
+        self._check_collector()
         if not self.loopback and not self.protected and not self.allow_open:
             raise ConfigurationError(
                 f"HOST={self.host} is reachable from other machines. Set ADMIN_KEY (and send it as a bearer key), "
@@ -174,6 +182,11 @@ class Settings(BaseSettings):
         url = urlsplit(self.jwt_jwks_url or "")
         if self.jwt_jwks_url is not None and (url.scheme not in ("http", "https") or not url.hostname):
             raise ConfigurationError("JWT_JWKS_URL must be the http or https address of a JSON Web Key Set.")
+
+    def _check_collector(self) -> None:
+        url = urlsplit(self.otel_exporter_otlp_endpoint or "")
+        if self.otel_exporter_otlp_endpoint is not None and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be an address such as http://127.0.0.1:4318.")
 
     @property
     def _takes_tokens(self) -> bool:
@@ -217,7 +230,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def stores(self) -> dict[str, str]:
-        """The URLs of the stores that are servers, and of the key set, by the name of their setting."""
+        """The URLs of stores that are servers, of the key set and of the collector, by the name of their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
             "DATABASE_URL": self.database,
@@ -225,6 +238,7 @@ class Settings(BaseSettings):
             "PGVECTOR_URL": self.vector_database if self.vector_store == "pgvector" else None,
             "REDIS_URL": redis_url,
             "JWT_JWKS_URL": self.jwt_jwks_url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.otel_exporter_otlp_endpoint,
         }
         return {setting: url for setting, url in urls.items() if url is not None and urlsplit(url).hostname}
 

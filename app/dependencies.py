@@ -41,6 +41,7 @@ class Permission:
         self, connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]
     ) -> Caller:
         caller = await services.authenticator.identify(bearer_key(connection.headers))
+        connection.state.tenant = caller.tenant
         require(self.scope, caller=caller)
         if not self._pipeline_counts:
             await _count(connection, caller=caller, admission=services.admission)

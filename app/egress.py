@@ -29,6 +29,7 @@ from app.errors import (
     UpstreamUnavailableError,
 )
 from app.models import Dispatch, Label, Locality
+from app.utils.tracing import CURRENT
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -138,6 +139,17 @@ class Response:
                     pass
 
 
+def tell_trace(headers: Mapping[str, str], *, url: str) -> Mapping[str, str]:
+    """The headers with the ids of the trace that the request belongs to, and nothing else that a client sent of it."""
+    span = CURRENT.get()
+    if span is None or span.context is None:
+        return headers
+    if span.recording:
+        address = urlsplit(url)
+        span.set({"server.address": address.hostname, "server.port": address.port})
+    return {**headers, "traceparent": span.context.traceparent}
+
+
 class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_errors(...)`)
     """Turn the transport's exceptions into ours, dropping their text, which may quote what was sent."""
 
@@ -199,10 +211,9 @@ class Egress:
         writing if a local model's peer is elsewhere, and `UpstreamError` for trouble on the way.
         """
         session = self._session_for(dispatch)
+        headers = tell_trace(request.headers, url=request.url)
         with _transport_errors():
-            response = await session.post(
-                request.url, data=request.body, headers=request.headers, allow_redirects=False
-            )
+            response = await session.post(request.url, data=request.body, headers=headers, allow_redirects=False)
         try:
             yield Response(response)
         finally:
@@ -227,6 +238,21 @@ class Egress:
                 method, url, headers=headers, data=body, allow_redirects=False, timeout=PROBE_TIMEOUT
             ) as response:
                 return Description(status=response.status, body=await Response(response).body())
+        except (aiohttp.ClientError, OSError, UpstreamError):
+            return None
+
+    async def report(self, url: str, *, body: bytes, headers: Mapping[str, str], within: float) -> int | None:
+        """POST what tells of requests, without any text of theirs; the status, `None` if there is no answer.
+
+        As with a local model, the connected peer has to be at an address of ours before anything is written.
+        """
+        timeout = aiohttp.ClientTimeout(total=within)
+        try:
+            async with self._local.post(
+                url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                await Response(response).body()
+                return response.status
         except (aiohttp.ClientError, OSError, UpstreamError):
             return None
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
@@ -28,6 +29,7 @@ from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
+from app.traced_edge import TracedEdge
 from app.utils.logging import configure_logging
 from app.wiring import VERSION, Services, open_services
 
@@ -49,6 +51,10 @@ EXPOSED_HEADERS = (
 )
 
 
+# FastAPI has traces and logs of its own, which hold the text of exceptions and take exporters from the environment.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
+
+
 class MethodNotAllowedError(InvalidRequestError):
     status = 405
     code = "method_not_allowed"
@@ -60,7 +66,8 @@ def create_app(
 ) -> FastAPI:
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
-    The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) CORS, if origins are set.
+    The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) `TracedEdge`, if there is a
+    collector; (3) CORS, if origins are set.
     Each router then counts the request against its address, finds out who asks, and calls one service.
     """
     settings = settings or Settings()
@@ -83,6 +90,7 @@ def create_app(
         version=VERSION,
         key_needed=settings.protected,
         debug=settings.debug,
+        telemetry=NO_TELEMETRY,
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
@@ -108,6 +116,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
+    if settings.otel_exporter_otlp_endpoint is not None:
+        app.add_middleware(TracedEdge)
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
 

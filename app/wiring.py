@@ -43,7 +43,9 @@ from app.services.usage import Ledger
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.replays import SqlReplayStore
+from app.trace_wiring import open_tracer
 from app.utils.monitoring import Metrics
+from app.utils.tracing import Tracer
 
 if TYPE_CHECKING:
     pass
@@ -66,6 +68,7 @@ class Services:
     settings: Settings
     version: str
     metrics: Metrics
+    tracer: Tracer | None
     authenticator: Authenticator
     keys: Keys
     admission: Admission
@@ -102,6 +105,7 @@ class Parts:
     enforcement: Enforcement
     access: Access
     metrics: Metrics
+    tracer: Tracer | None
     shared: bool
 
 
@@ -118,6 +122,7 @@ async def open_services(
         shared = settings.shared_database or not role.owns
         engines = await open_engines(settings, role=role, stack=stack)
         metrics = Metrics(version=VERSION, shared=None if role.owns else metrics_folder(settings))
+        tracer = await stack.enter_async_context(open_tracer(settings, egress=engines.egress, version=VERSION))
         models = build_models(settings, egress=engines.egress, metrics=metrics)
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
@@ -139,6 +144,7 @@ async def open_services(
                 enforcement=enforcement,
                 access=access,
                 metrics=metrics,
+                tracer=tracer,
                 shared=shared,
             )
         )
@@ -181,9 +187,7 @@ def _build(parts: Parts) -> Services:
     """Plain constructor calls, from the bottom up."""
     settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
     documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
-    recorder = Recorder(
-        metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), ledger=access.ledger, clock=now
-    )
+    recorder = _build_recorder(parts)
     retrieval = _build_retrieval(parts, documents=documents)
     ingestion = _build_ingestion(parts, documents=documents)
     chores = Chores()
@@ -193,6 +197,7 @@ def _build(parts: Parts) -> Services:
         settings=settings,
         version=VERSION,
         metrics=parts.metrics,
+        tracer=parts.tracer,
         authenticator=access.authenticator,
         keys=access.keys,
         admission=access.admission,
@@ -217,6 +222,17 @@ def _build(parts: Parts) -> Services:
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
+    )
+
+
+def _build_recorder(parts: Parts) -> Recorder:
+    return Recorder(
+        metrics=parts.metrics,
+        tracer=parts.tracer,
+        audit=parts.enforcement.audit,
+        decisions=Decisions(),
+        ledger=parts.access.ledger,
+        clock=now,
     )
 
 

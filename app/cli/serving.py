@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from app.config import Settings
+from app.utils.logging import log_uncaught
 from app.utils.processes import die_with
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, leads: b
     from app.engine_wiring import ALONE, ProcessRole  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
 
+    log_uncaught()
     app = create_app(settings, role=ALONE if listener is None else ProcessRole(owns=False, leads=leads))
     server = Server(app, configure(app, settings))
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained

@@ -109,6 +109,8 @@ class WholeReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["recorded"] = True
+
         async def write() -> None:
             await (await self._reply(scope))(scope, receive, send)
 
@@ -134,6 +136,7 @@ class StreamReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["recorded"] = True
         stream = _Stream(send)
         beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
         with metrics_of(scope).gauge(OPEN_STREAMS).of().track_inprogress():

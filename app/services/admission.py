@@ -15,6 +15,7 @@ from app.services.calls import Book
 from app.services.prompting import count_prompt_tokens
 from app.services.recorder import Progress
 from app.utils.tokens import Family
+from app.utils.tracing import step
 
 # What an answer is taken to cost when nobody says how long it may be.
 ANSWER_TOKENS = 256
@@ -97,7 +98,8 @@ class Admission:
             book(charge)
 
         async with aclosing(make_events(note)) as events:
-            reservation = await self._reserve(request, caller=caller)
+            with step("admission"):
+                reservation = await self._reserve(request, caller=caller)
             yield Admitted(reservation.allowance)
             reservation.refuse_excess()
             try:

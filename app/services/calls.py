@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from app.errors import UpstreamError, UpstreamGivenUpError
-from app.models import Charge, Delta, Dispatch, Model, Opening, Piece, Prompt, Usage
+from app.models import Charge, Delta, Dispatch, Label, Model, Opening, Piece, Prompt, Usage
 from app.services.answer import Draft, cost_of
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
@@ -33,6 +33,11 @@ class Call:
     @property
     def model(self) -> Model:
         return self.dispatch.model
+
+    @property
+    def label(self) -> Label:
+        """The label of the request, before anything was taken out."""
+        return self._outgoing.reading.label
 
     @property
     def prompt(self) -> Prompt:
@@ -60,7 +65,7 @@ class Call:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
-                    if self.first_piece_at is None:
+                    if self.first_piece_at is None and not isinstance(piece, Opening):
                         self.first_piece_at = asyncio.get_running_loop().time()
                     draft.add(piece)
                     yield piece

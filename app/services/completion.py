@@ -28,6 +28,7 @@ from app.services.cascade import Verdict, without_logprobs
 from app.services.health import Health, is_fault
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
+from app.services.spans import trace_call
 
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
 LONGEST_RETRY_AFTER = 2.0
@@ -95,7 +96,7 @@ class Completion:
             async for model in turns:
                 call = Call(address(model, plan=plan, outgoing=outgoing), outgoing=outgoing, book=book)
                 check: Verdict | None = None
-                async with aclosing(self._ask(call, deadline=deadline)) as pieces:
+                async with aclosing(trace_call(self._ask(call, deadline=deadline), call=call)) as pieces:
                     try:
                         held = await _hold(pieces, whole=not outgoing.prompt.stream or plan.checks(model))
                     except UpstreamError as error:
@@ -133,7 +134,7 @@ class Completion:
         pieces: list[Piece] = []
         outcome = "sample"
         try:
-            async with aclosing(self._ask(second, deadline=deadline)) as sampled:
+            async with aclosing(trace_call(self._ask(second, deadline=deadline), call=second)) as sampled:
                 pieces.extend([piece async for piece in sampled])
         except UpstreamError as error:
             outcome = error.code

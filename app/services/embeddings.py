@@ -24,6 +24,7 @@ from app.services.audit import Account, Audit
 from app.services.detectors import Field
 from app.services.labels import Labeller
 from app.services.request_metrics import EMBEDDINGS, ChargeMetrics
+from app.services.spans import embedding_step
 from app.services.usage import Ledger
 from app.utils.monitoring import Metrics
 from app.utils.tokens import count_tokens
@@ -163,7 +164,9 @@ async def _embed(embedder: EmbeddingModel, *, windows: Sequence[Sequence[Window]
     """One vector for each text; raises `UnknownModelError` if the model's server does not know it."""
     flat = tuple(window.text for cut in windows for window in cut)
     try:
-        vectors = await embedder.embed(Dispatch(flat, label, embedder.model))
+        dispatch = Dispatch(flat, label, embedder.model)
+        with embedding_step(dispatch):
+            vectors = await embedder.embed(dispatch)
     except UpstreamModelNotFoundError:
         raise UnknownModelError(param="model") from None
     return _join(vectors, windows=windows)

@@ -51,6 +51,7 @@ from app.services.retrieval import Lookup, Retrieval, SearchQuery
 from app.services.reuse import Reuse
 from app.services.sessions import Sessions
 from app.services.work import Explanation, Work, finish, settle
+from app.utils.tracing import step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +259,8 @@ class Gateway:
             sticky=conversation.session_id or self._make_id(),
             caller=caller,
         )
-        chosen = plan(facts, view, on_denied=self._policy.on_denied)
+        with step("routing"):
+            chosen = plan(facts, view, on_denied=self._policy.on_denied)
         route = Route(
             label=outgoing.reading.label,
             complexity=complexity,

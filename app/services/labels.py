@@ -23,6 +23,7 @@ from app.records import DocumentKey, DocumentVersion
 from app.services.detectors import Field
 from app.services.echoes import Echoes, exchange
 from app.services.policy import PolicyFile
+from app.utils.tracing import AttributeValue, traced
 
 # Fields of the prompt's values that hold no free text. Every other field is read; a test holds this list against the
 # dataclasses, so that a new field is read or is decided to be harmless before it can be sent.
@@ -100,6 +101,13 @@ def _floors(caller: Caller, stated: Label | None) -> tuple[Finding, Finding]:
     )
 
 
+def _describe(reading: Reading) -> dict[str, AttributeValue]:
+    return {
+        "sluice.label": reading.label.word,
+        "sluice.raised_by": tuple(dict.fromkeys(finding.detector for finding in reading.raised_by)),
+    }
+
+
 class Labeller:
     """Reads labels by the policy in force. `uninspected` is the label of what cannot be read, such as pixels."""
 
@@ -108,6 +116,7 @@ class Labeller:
         self._echoes = echoes
         self._uninspected = uninspected
 
+    @traced("labelling", describe=_describe)
     async def read_prompt(
         self,
         messages: Sequence[Message],

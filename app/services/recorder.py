@@ -17,11 +17,13 @@ from app.services.calls import Book
 from app.services.decisions import Decision, Decisions
 from app.services.labels import Reading
 from app.services.request_metrics import RequestMetrics, RequestSummary
+from app.services.spans import trace_answer
 from app.services.usage import Ledger
 from app.utils.instruments import EGRESS_DENIALS
 from app.utils.logging import REQUEST_ID
 from app.utils.monitoring import Metrics
 from app.utils.surfaces import SURFACE
+from app.utils.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class Recorder:
         self,
         *,
         metrics: Metrics,
+        tracer: Tracer | None,
         audit: Audit,
         decisions: Decisions,
         ledger: Ledger,
@@ -88,19 +91,25 @@ class Recorder:
     ) -> None:
         self._metrics = RequestMetrics(metrics)
         self._denials = metrics.counter(EGRESS_DENIALS)
+        self._tracer = tracer
         self._audit = audit
         self.decisions = decisions
         self._ledger = ledger
         self._clock = clock
         self._monotonic = monotonic
 
-    async def watch(
+    def watch(
         self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
     ) -> AsyncGenerator[Event, None]:
         """Yield the events as they are and record the request when they end, fail or are left.
 
         What they book is on the record too, whether anybody saw the answer or not.
         """
+        return trace_answer(self._watch(make_events, caller=caller), caller=caller, tracer=self._tracer)
+
+    async def _watch(
+        self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
+    ) -> AsyncGenerator[Event, None]:
         watch = _Watch(caller=caller, began=self._monotonic(), answer=self._audit.digest_text())
 
         def book(charge: Charge) -> None:
@@ -160,6 +169,7 @@ class Recorder:
                 "cache": summary.cache,
                 "model": started.model if started else None,
                 "seconds": round(seconds, 4),
+                "first_token_seconds": watch.first_token_seconds and round(watch.first_token_seconds, 4),
                 "tokens": sum(charge.usage.total_tokens for charge in watch.charges),
             },
         )

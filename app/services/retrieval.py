@@ -13,11 +13,13 @@ from app.protocols import DocumentStore, EmbeddingModel, Reranker, VectorIndex, 
 from app.services.excerpts import LONGEST_JOIN, Excerpt, assemble
 from app.services.fusion import Ranked, fuse
 from app.services.reranking import rerank
+from app.services.spans import embedding_step
 from app.services.vector_store import fetch, nearest, space_name
 from app.utils.instruments import RETRIEVAL_DURATION, RETRIEVED_PASSAGES
 from app.utils.monitoring import Metrics
 from app.utils.scripts import latin_share
 from app.utils.terms import coverage
+from app.utils.tracing import AttributeValue, traced
 
 # How far down each ranking goes at least.
 DEPTH = 50
@@ -102,6 +104,10 @@ class _ByMeaning:
     vector: Vectors | None = None
 
 
+def _describe(found: list[Found]) -> dict[str, AttributeValue]:
+    return {"gen_ai.operation.name": "retrieval", "sluice.passages": len(found)}
+
+
 class Retrieval:
     """Reads passages at or below the caller's clearance, in the caller's tenant.
 
@@ -128,6 +134,7 @@ class Retrieval:
         self._duration = metrics.histogram(RETRIEVAL_DURATION)
         self._passages = metrics.histogram(RETRIEVED_PASSAGES)
 
+    @traced("retrieval", describe=_describe)
     async def search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         """The best passages whatever their score, best first; repetitions are left out and neighbours joined.
 
@@ -232,7 +239,9 @@ class Retrieval:
     ) -> _ByMeaning:
         if not spaces:
             return _ByMeaning({})
-        vectors = await self._embedder.embed(Dispatch((query.text,), query.label, self._embedder.model))
+        dispatch = Dispatch((query.text,), query.label, self._embedder.model)
+        with embedding_step(dispatch):
+            vectors = await self._embedder.embed(dispatch)
         hits = await nearest(self._index, spaces, vector=vectors[0], limit=depth, within=within)
         return _ByMeaning({hit.chunk_id: hit.similarity for hit in hits}, vectors[0])
 

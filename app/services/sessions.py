@@ -14,6 +14,11 @@ from app.services.conversation import HISTORY_TOKENS, Conversation, recall
 from app.services.placing import Place, digest, is_pinned, locate
 from app.services.prompting import message_tokens
 from app.services.titles import first_words
+from app.utils.tracing import AttributeValue, traced
+
+
+def _describe(conversation: Conversation) -> dict[str, AttributeValue]:
+    return {"sluice.history": conversation.history, "sluice.messages": len(conversation.messages)}
 
 
 class Sessions:
@@ -25,6 +30,7 @@ class Sessions:
         self._clock = clock
         self._make_id = make_id
 
+    @traced("history", describe=_describe)
     async def load(self, request: ChatRequest, *, caller: Caller) -> Conversation:
         """The stored turns before the request's messages; raises `NotFoundError` if the caller may not read them."""
         if request.session_id is None:

@@ -260,6 +260,7 @@ async def test_what_the_gate_stops_counts_inside_the_pipeline_and_outside_it(tmp
     async with open_services(settings) as services:
         recorder = Recorder(
             metrics=services.metrics,
+            tracer=services.tracer,
             audit=services.enforcement.audit,
             decisions=Decisions(),
             ledger=services.ledger,

@@ -15,6 +15,7 @@ from tests.support.process import REPOSITORY
 # What the killers need of the repository.
 TESTS = (
     "conftest.py",
+    "exporters",
     "gateway",
     "no_leak",
     "providers",
@@ -23,6 +24,7 @@ TESTS = (
     "stores",
     "support",
     "test_architecture.py",
+    "utils",
 )
 COPIED = ("app", "policy.toml", "catalog.toml", "pyproject.toml", *(f"tests/{name}" for name in TESTS))
 TESTS_FAILED = 1
@@ -315,8 +317,8 @@ EGRESS: Sequence[Mutant] = (
         name="redirects followed",
         rule="No redirects at all",
         file="app/egress.py",
-        before="headers=request.headers, allow_redirects=False",
-        after="headers=request.headers, allow_redirects=True",
+        before="data=request.body, headers=headers, allow_redirects=False",
+        after="data=request.body, headers=headers, allow_redirects=True",
         killer=_rules("test_a_redirect_of_a_local_model_to_the_cloud_is_not_followed"),
     ),
     Mutant(
@@ -611,6 +613,62 @@ TRACES: Sequence[Mutant] = (
         before='fields["error_type"] = record.exc_info[0].__name__',
         after='fields["error_type"] = repr(record.exc_info[1])',
         killer=_rules("test_an_exceptions_text_is_not_logged"),
+    ),
+    Mutant(
+        name="libraries' messages logged with their text",
+        rule="`LOG_LEVEL` governs our own records; of a library's no text that may be a client's is logged",
+        file="app/utils/log_text.py",
+        before="template.strip() and _stands_in_source(record, template)",
+        after="template.strip()",
+        killer="tests/utils/test_logging.py::test_a_librarys_message_is_shown_as_it_stands_in_its_source",
+    ),
+    Mutant(
+        name="log lines forged",
+        rule="Logs hold only fixed words, numbers, ids and names that the operator configured",
+        file="app/utils/log_text.py",
+        before='return UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)',
+        after="return text",
+        killer="tests/utils/test_logging.py::test_a_name_can_neither_end_a_line_nor_steer_a_terminal",
+    ),
+    Mutant(
+        name="errors in spans with their text",
+        rule="Spans follow the rule for exceptions' text in logs",
+        file="app/utils/tracing.py",
+        before="return type(error).__name__",
+        after="return repr(error)",
+        killer="tests/utils/test_tracing.py::test_of_an_error_a_span_has_the_code_or_the_type_and_no_text",
+    ),
+    Mutant(
+        name="content in spans of every label",
+        rule="Traces hold no client text, but that of public requests where the operator allows it",
+        file="app/services/spans.py",
+        before="span.tracer.content and call.label is Label.PUBLIC",
+        after="span.tracer.content",
+        killer="tests/gateway/test_traces.py::test_where_a_setting_allows_it_the_content_of_public_requests_is_told",
+    ),
+    Mutant(
+        name="content in spans without leave",
+        rule="Traces hold no client text, but that of public requests where the operator allows it",
+        file="app/services/spans.py",
+        before="span.tracer.content and call.label",
+        after="call.label",
+        killer="tests/gateway/test_traces.py::test_content_is_in_no_span_unless_a_setting_allows_it",
+    ),
+    Mutant(
+        name="spans to any address",
+        rule="Exporter addresses obey the locality rule, on the connected peer",
+        file="app/egress.py",
+        before="async with self._local.post(",
+        after="async with self._cloud.post(",
+        killer="tests/exporters/test_otlp.py::test_nothing_is_written_to_an_address_that_is_not_ours",
+    ),
+    Mutant(
+        name="collectors of others",
+        rule="Store, exporter and key-set addresses obey the locality rule or are vouched for",
+        file="app/config.py",
+        before='            "OTEL_EXPORTER_OTLP_ENDPOINT": self.otel_exporter_otlp_endpoint,\n',
+        after="",
+        killer="tests/gateway/test_traces.py::test_a_collector_that_is_not_ours_stops_the_start",
     ),
     Mutant(
         name="refusals quote their input",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from app.models import (
     Usage,
 )
 from app.protocols import ChatProvider
+from app.utils.tracing import Tracer
 from tests.providers.calls import (
     QUESTION,
     calls_of,
@@ -116,6 +118,23 @@ async def provider(
 
 
 # What comes back
+
+
+async def test_a_call_within_a_trace_tells_its_ids(
+    provider: ChatProvider, upstream: ScriptedUpstream, route: str
+) -> None:
+    with Tracer(lambda span: None).begin("chat") as span:
+        await collect(provider, dispatch_to(MODELS[route]))
+    assert span.context is not None
+    assert upstream.requests[0].headers["traceparent"] == span.context.traceparent
+
+
+def test_what_its_loggers_write_goes_where_all_lines_go(adapter: ModuleType) -> None:
+    """Importing it gave them handlers of their own."""
+    assert adapter.litellm is not None
+    known = [name for name in logging.root.manager.loggerDict if name.startswith("LiteLLM")]
+    assert len(known) >= 3
+    assert [name for name in known if logging.getLogger(name).handlers] == []
 
 
 @pytest.mark.parametrize("stream", [True, False])
