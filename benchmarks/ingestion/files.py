@@ -20,10 +20,14 @@ async def measure_files(folder: Path) -> None:
         async with serving(Path(directory)) as service:
             peaks: dict[str, int] = {}
             watch = asyncio.create_task(watch_memory(service.pid, peaks=peaks))
-            ends = Counter([await _ingest(service, path) for path in sorted(folder.iterdir()) if path.is_file()])
+            ends = Counter([await _ingest(service, path) for path in await asyncio.to_thread(_files, folder)])
             watch.cancel()
     print(", ".join(f"{count} {end}" for end, count in ends.most_common()))
     print(f"peak memory: {', '.join(f'{name} {peak >> 20} MB' for name, peak in sorted(peaks.items()))}")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 async def _ingest(service: Service, path: Path) -> str:

@@ -39,7 +39,7 @@ class Service:
 
     async def until_ended(self, count: int) -> float:
         """When so many documents have ended since the start, on the clock of `time.perf_counter`."""
-        while await self.ended() < count:
+        while await self.ended() < count:  # noqa: ASYNC110  # it happens in another process
             await asyncio.sleep(POLL_SECONDS)
         return time.perf_counter()
 
@@ -109,7 +109,7 @@ async def _until_ready(client: aiohttp.ClientSession) -> None:
 
 
 async def watch_memory(pid: int, *, peaks: dict[str, int]) -> None:
-    """Note for ever the largest resident size, in bytes, of each kind of process below this one and of `all` at once."""
+    """Note for ever the largest resident sizes, in bytes: of each kind of process below this one, and of `all`."""
     while True:
         sizes = list(_sizes(pid))
         for name, size in sizes:

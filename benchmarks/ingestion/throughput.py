@@ -15,7 +15,7 @@ PARALLEL_TEXTS = 96
 
 
 async def measure_throughput(service: Service, corpus: Corpus, *, engine: MiniLM, chunks: int, rounds: int) -> None:
-    """Each round embeds a sample, has the service take it in, and embeds it again: the machine may not be ours alone."""
+    """Each round embeds a sample, has the service take it in, and embeds it again: others may use the machine."""
     await _ingest(service, corpus.take(chunks))
     shares = []
     for number in range(1, rounds + 1):
