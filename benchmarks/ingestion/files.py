@@ -22,8 +22,10 @@ async def measure_files(folder: Path) -> None:
             watch = asyncio.create_task(watch_memory(service.pid, peaks=peaks))
             ends = Counter([await _ingest(service, path) for path in await asyncio.to_thread(_files, folder)])
             watch.cancel()
+            lag = await service.lag()
     print(", ".join(f"{count} {end}" for end, count in ends.most_common()))
     print(f"peak memory: {', '.join(f'{name} {peak >> 20} MB' for name, peak in sorted(peaks.items()))}")
+    print(lag)
 
 
 def _files(folder: Path) -> list[Path]:
