@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from app.config import Settings
-from app.utils.processes import die_with, share_heaps
+from app.utils.processes import die_with
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -58,7 +58,6 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, leads: b
 
     A `listener` is shared with other workers, and so is the data directory, which a parent then holds.
     """
-    share_heaps()
     sys.setswitchinterval(SWITCH_SECONDS)
     # `--help` need not wait for the whole service to be imported.
     from app.engine_wiring import ALONE, ProcessRole  # noqa: PLC0415

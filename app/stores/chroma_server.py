@@ -19,7 +19,7 @@ from typing import Final
 
 from app.errors import ConfigurationError
 from app.utils.locks import lock_for_life, locked
-from app.utils.processes import HEAPS, die_with
+from app.utils.processes import die_with
 
 HOST: Final = "127.0.0.1"
 LOCK_FILE: Final = ".server.lock"
@@ -112,7 +112,7 @@ def _free_port() -> int:
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What a process needs to run, and nothing that would configure Chroma or is a secret."""
     kept = {name: environment[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in environment}
-    return {**kept, "ANONYMIZED_TELEMETRY": "False", "MALLOC_ARENA_MAX": str(HEAPS)}
+    return {**kept, "ANONYMIZED_TELEMETRY": "False"}
 
 
 if __name__ == "__main__":

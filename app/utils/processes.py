@@ -1,4 +1,4 @@
-"""What processes ask of the system: to end with the one that started them, and to share heaps among their threads."""
+"""Processes that end with the one that started them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from typing import Final
 
 # From linux/prctl.h.
 PR_SET_PDEATHSIG: Final = 1
-# From glibc's malloc.h.
-M_ARENA_MAX: Final = -8
-
-# Heaps that the threads of a process share. glibc makes eight for each core, and what is freed in one is of no use in
-# another: some 40 MB of a service that has indexed large documents.
-HEAPS: Final = 2
 
 
 def die_with(parent: int) -> None:
@@ -24,10 +18,3 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)
-
-
-def share_heaps() -> None:
-    """Have the threads of this process, however many, share a few heaps; elsewhere than with glibc nothing changes."""
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if set_option is not None:
-        set_option(M_ARENA_MAX, HEAPS)
