@@ -29,8 +29,8 @@ KEEP_ALIVE_SECONDS = 75
 # until its end.
 NEW_OBJECTS = 20_000
 LARGEST_FRAME = 4 * 1024 * 1024
-# How long a thread that reads or cuts a document may keep the interpreter from the event loop, at each of the turns that
-# a search takes. Python's own choice is five times as much.
+# How long a thread that reads or cuts a document may keep the interpreter from the event loop, at each of the turns
+# that a search takes. Python's own choice is five times as much.
 SWITCH_SECONDS = 0.001
 
 
