@@ -58,7 +58,7 @@ FIRST_PROBE_SECONDS = 1.0
 CANCEL_AGAIN_SECONDS = 5.0
 # For commands that work off the queue where the service is told not to. While some documents are embedded others are
 # read and written; with fewer at once, the embedding model stands still between documents of a chunk or two.
-DEFAULT_JOBS_AT_ONCE = 8
+DEFAULT_JOBS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

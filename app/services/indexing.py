@@ -92,6 +92,7 @@ class Indexer:
         self._sandbox = sandbox
         self._stages = metrics.histogram(STAGE_DURATION)
         self._spaces = Spaces(embedder)
+        self._reading = asyncio.Lock()
         self.progress = Progress()
 
     async def index(self, job: Job) -> None:
@@ -178,13 +179,17 @@ class Indexer:
                 await self._documents.renew_lease(version)
 
     async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
-        """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
-        return await self._labeller.read_text(
-            f"{version.title or parsed.title or ''}\n{parsed.text}",
-            where="content",
-            tenant=version.key.tenant,
-            besides=version.key,
-        )
+        """The label of what was parsed; what it shares with the document's earlier versions is no repetition.
+
+        One text at a time: several at once would leave the event loop the smaller part of the interpreter.
+        """
+        async with self._reading:
+            return await self._labeller.read_text(
+                f"{version.title or parsed.title or ''}\n{parsed.text}",
+                where="content",
+                tenant=version.key.tenant,
+                besides=version.key,
+            )
 
     async def _parse(self, version: DocumentVersion) -> ParsedDocument:
         content = await self._documents.content(version.id)

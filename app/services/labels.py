@@ -46,6 +46,7 @@ HARMLESS_FIELDS = frozenset(
 )
 
 # A document may be longer than the detectors take at once; slices overlap by more than the longest pattern.
+SHORT_TEXT = 4_096  # is looked through in a few milliseconds, which is less than a thread costs
 SLICE_CHARACTERS = 500_000
 SLICE_OVERLAP = 5_000
 
@@ -148,7 +149,8 @@ class Labeller:
         detectors = self._policies.current.detectors
         for start in range(0, max(1, len(text)), SLICE_CHARACTERS):
             piece = text[start : start + SLICE_CHARACTERS + SLICE_OVERLAP]
-            reading = reading.join_found(await detectors.scan((Field(where, piece),)))
+            scan = detectors.scan if len(piece) <= SHORT_TEXT else detectors.scan_aside
+            reading = reading.join_found(await scan((Field(where, piece),)))
         return reading
 
     async def read_texts(self, fields: Sequence[Field], *, caller: Caller, stated: Label | None) -> Reading:

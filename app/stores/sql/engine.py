@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.errors import ConfigurationError, DatabaseUnavailableError, InvalidRequestError, SluiceError
 from app.stores.sql import schema, sqlite
+from app.stores.sql.sqlite_driver import Driver
 
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
@@ -176,7 +177,7 @@ def _create_engine(url: str, *, busy_seconds: float) -> AsyncEngine:
 
 def _options(target: URL, *, busy_seconds: float) -> dict[str, Any]:
     if target.get_backend_name() == "sqlite":
-        return {"connect_args": sqlite.connect_arguments(busy_seconds=busy_seconds)}
+        return {"module": Driver(), "connect_args": sqlite.connect_arguments(busy_seconds=busy_seconds)}
     if target.get_backend_name() != "postgresql":
         raise ConfigurationError(URL_FORMS)
     postgres = _postgres()
