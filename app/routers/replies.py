@@ -188,21 +188,29 @@ class _Beat:
 
 async def _until_left(work: Coroutine[Any, Any, None], *, receive: Receive, beat: _Beat | None) -> None:
     """Do the work, but cancel it as soon as the client has left."""
-    working = asyncio.create_task(work)
-    watching = asyncio.create_task(_watch(receive, beat=beat))
+    working = asyncio.current_task()
+    if working is None:
+        raise RuntimeError("an answer is written by a task")
+    already, left = working.cancelling(), False
+
+    def leave() -> None:
+        nonlocal left
+        left = True
+        working.cancel()
+
+    watching = asyncio.create_task(_watch(receive, beat=beat, leave=leave))
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await work
+    except asyncio.CancelledError:
+        # As in `asyncio.timeout`: a task that somebody else has cancelled as well stays so.
+        if not left or working.uncancel() > already:
+            raise
     finally:
         watching.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.wait({working, watching})
-    if not working.cancelled():
-        working.result()
 
 
-async def _watch(receive: Receive, *, beat: _Beat | None) -> None:
-    """Return when the client has left; strike the beat in the meantime."""
+async def _watch(receive: Receive, *, beat: _Beat | None, leave: Callable[[], None]) -> None:
+    """Call `leave` when the client has left; strike the beat in the meantime."""
     while True:
         try:
             async with asyncio.timeout(beat.seconds if beat else None):
@@ -212,6 +220,7 @@ async def _watch(receive: Receive, *, beat: _Beat | None) -> None:
                 await beat.strike()
             continue
         if message["type"] == "http.disconnect":
+            leave()
             return
 
 
