@@ -42,7 +42,8 @@ from app.services.flights import ANSWERS, Seat
 from app.services.followups import search_text
 from app.services.keeping import Keeper
 from app.services.labels import Labeller, Reading
-from app.services.llm_router import RequestFacts, plan
+from app.services.llm_router import RequestFacts
+from app.services.plans import Plans
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose
 from app.services.recorder import Progress, Recorder
@@ -103,6 +104,7 @@ class Gateway:
         self._keeper = Keeper(sessions=sessions, echoes=echoes)
         self._policies = policies
         self._policy = policy
+        self._plans = Plans(on_denied=policy.on_denied)
         self._clock = clock
         self._make_id = make_id
 
@@ -258,7 +260,7 @@ class Gateway:
             sticky=conversation.session_id or self._make_id(),
             caller=caller,
         )
-        chosen = plan(facts, view, on_denied=self._policy.on_denied)
+        chosen = self._plans.find(facts, view)
         route = Route(
             label=outgoing.reading.label,
             complexity=complexity,
