@@ -44,13 +44,14 @@ class Call:
 
     def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """The pieces as a client may see them: metered, without thoughts, and with what was redacted put back."""
-        seen = self._without_thoughts(self._metered(pieces))
+        seen = self._metered(pieces)
         redacted = self._outgoing.version_for(self.model)
         return seen if redacted is None else restore(seen, values=redacted.values)
 
     async def _metered(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """The same pieces, and at the end an estimated `Usage` if the provider reported none.
+        """The same pieces but for thoughts, and at the end an estimated `Usage` if the provider reported none.
 
+        A delta without content means that the model thinks: it is counted, and not passed on.
         A call that the server refused before it began to answer took nothing. One that was left, or given up because it
         was late, took its prompt: the server was at work on it.
         """
@@ -62,7 +63,8 @@ class Call:
                     if self.first_piece_at is None:
                         self.first_piece_at = asyncio.get_running_loop().time()
                     draft.add(piece)
-                    yield piece
+                    if not (isinstance(piece, Delta) and piece.is_empty):
+                        yield piece
             at_work = draft.has_begun
             if at_work and draft.usage is None:
                 yield draft.settled_usage(self.prompt, model=self.model.name)
@@ -79,13 +81,6 @@ class Call:
         self._book(
             Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price, tier=self.model.tier)
         )
-
-    async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """A delta without content means that the model thinks; its thoughts are not passed on."""
-        async with aclosing(pieces):
-            async for piece in pieces:
-                if not (isinstance(piece, Delta) and piece.is_empty):
-                    yield piece
 
 
 def address(model: Model, *, plan: Plan, outgoing: Outgoing) -> Dispatch[Prompt]:
