@@ -19,6 +19,7 @@ from app.errors import SluiceError
 from app.limits import limit_headers
 from app.models import Admitted, Delta, Event, Finished, Started
 from app.routers.counting import count_error, metrics_of
+from app.routers.event_stream import EventStream
 from app.services.answer import Draft
 from app.utils.instruments import OPEN_STREAMS
 
@@ -26,12 +27,6 @@ logger = logging.getLogger(__name__)
 
 # A stream says nothing for this long at most: then its head is sent, or a comment that keeps it alive.
 HEARTBEAT_SECONDS = 15.0
-
-STREAM_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
 
 # What an answer that asks for a key must say (RFC 9110, 11.6.1).
 CHALLENGE = 'Bearer realm="sluice"'
@@ -134,12 +129,15 @@ class StreamReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = _Stream(send)
+        stream = EventStream(send)
         beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
-        with metrics_of(scope).gauge(OPEN_STREAMS).of().track_inprogress():
-            await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
+        try:
+            with metrics_of(scope).gauge(OPEN_STREAMS).of().track_inprogress():
+                await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
+        finally:
+            stream.cut()
 
-    async def _write(self, stream: _Stream, scope: Scope, receive: Receive) -> None:
+    async def _write(self, stream: EventStream, scope: Scope, receive: Receive) -> None:
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
@@ -149,35 +147,19 @@ class StreamReply(Response):
                         stream.headers.update(answer_headers(event))
                     if piece := self._surface.piece(event):
                         await stream.write(piece)
-            await stream.write(self._surface.end(), last=True)
+            await stream.end(self._surface.end())
         except SluiceError as error:
             await self._fail(error, stream, scope, receive)
         except Exception as error:  # noqa: BLE001  (the edge of the service: a stream that has begun cannot become a 500)
             logger.error("stream failed", extra={"error_type": type(error).__name__})
             await self._fail(SluiceError(), stream, scope, receive)
 
-    async def _fail(self, error: SluiceError, stream: _Stream, scope: Scope, receive: Receive) -> None:
+    async def _fail(self, error: SluiceError, stream: EventStream, scope: Scope, receive: Receive) -> None:
         if stream.begun:
             count_error(error, scope=scope)
-            await stream.write(self._surface.failure(error), last=True)
+            await stream.end(self._surface.failure(error))
         else:
             await error_response(error, path=scope["path"])(scope, receive, stream.send)
-
-
-class _Stream:
-    """The body of a response that begins with its first bytes."""
-
-    def __init__(self, send: Send) -> None:
-        self.send = send
-        self.begun = False
-        self.headers = dict(STREAM_HEADERS)
-
-    async def write(self, data: bytes, *, last: bool = False) -> None:
-        if not self.begun:
-            self.begun = True
-            head = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-            await self.send({"type": "http.response.start", "status": 200, "headers": head})
-        await self.send({"type": "http.response.body", "body": data, "more_body": not last})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

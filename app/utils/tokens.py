@@ -92,7 +92,8 @@ def count_tokens(text: str, *, family: Family = Family.CL100K) -> int:
 
 def weigh(counts: Sequence[int], *, family: Family) -> int:
     """The tokens of what `features` counted, rounded."""
-    return round(sum(map(mul, counts, WEIGHTS[family])))
+    total: float = sum(map(mul, counts, WEIGHTS[family]))
+    return round(total)
 
 
 def features(text: str) -> tuple[int, ...]:
