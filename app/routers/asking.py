@@ -11,7 +11,6 @@ from starlette.requests import HTTPConnection
 from app.dependencies import Permission, get_services, read_stated_label
 from app.models import Caller, Label, Scope
 from app.routers.freshness import Freshness, read_freshness
-from app.routers.openai.options import HeaderOptions, read_options
 from app.wiring import Services
 
 MAY_CHAT = Permission(Scope.CHAT, pipeline_counts=True)
@@ -33,13 +32,6 @@ class NativeAsking(Asking):
     stated: Label | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIAsking(Asking):
-    """`options` are those in the headers."""
-
-    options: HeaderOptions
-
-
 async def read_native(connection: HTTPConnection) -> NativeAsking:
     services = await get_services(connection)
     return NativeAsking(
@@ -50,15 +42,4 @@ async def read_native(connection: HTTPConnection) -> NativeAsking:
     )
 
 
-async def read_openai(connection: HTTPConnection) -> OpenAIAsking:
-    services = await get_services(connection)
-    return OpenAIAsking(
-        services=services,
-        caller=await MAY_CHAT(connection, services),
-        freshness=await read_freshness(connection),
-        options=await read_options(connection),
-    )
-
-
 NativeAskingDep = Annotated[NativeAsking, Depends(read_native)]
-OpenAIAskingDep = Annotated[OpenAIAsking, Depends(read_openai)]

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from app.dependencies import EDGE, AnyCaller, EmbeddingsCaller, ServicesDep
 from app.errors import UnknownModelError
 from app.models import Model
-from app.routers.asking import OpenAIAskingDep
 from app.routers.bodies import BoundedRoute
+from app.routers.openai.asking import OpenAIAskingDep
 from app.routers.openai.bodies import ChatCompletionBody
 from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
 from app.routers.openai.options import OptionsDep
