@@ -102,7 +102,6 @@ async def limit_rate(connection: HTTPConnection) -> None:
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 AnyCaller = Annotated[Caller, Depends(Permission(None))]
-ChatCaller = Annotated[Caller, Depends(Permission(Scope.CHAT, pipeline_counts=True))]
 ExplanationCaller = Annotated[Caller, Depends(Permission(Scope.CHAT))]
 DocumentReader = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_READ))]
 DocumentWriter = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_WRITE))]

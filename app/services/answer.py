@@ -87,24 +87,24 @@ def join_texts(pieces: Sequence[Piece]) -> Sequence[Piece]:
     joined: list[Piece] = []
     texts: list[str] = []
     for piece, following in zip_longest(pieces, pieces[1:]):
-        if not _is_text(piece):
+        if not is_text(piece):
             joined.append(piece)
             continue
         texts.append(piece.content)
-        if following is None or not _is_text(following) or following.index != piece.index:
+        if following is None or not is_text(following) or following.index != piece.index:
             joined.append(Delta(content="".join(texts), index=piece.index))
             texts.clear()
     return joined
 
 
-def _is_text(piece: Piece) -> TypeGuard[Delta]:
+def is_text(piece: Piece) -> TypeGuard[Delta]:
     """Whether it is a delta of nothing but text."""
     return isinstance(piece, Delta) and not (piece.tool_calls or piece.refusal) and piece.logprobs is None
 
 
 def _tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:
     calls: dict[int, ToolCall] = {}
-    for piece in (piece for delta in deltas for piece in delta.tool_calls):
+    for piece in (piece for delta in deltas if delta.tool_calls for piece in delta.tool_calls):
         known = calls.get(piece.position, ToolCall(id="", name="", arguments=""))
         calls[piece.position] = ToolCall(
             id=known.id or piece.id or "",

@@ -49,13 +49,14 @@ class Call:
 
     def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """The pieces as a client may see them: metered, without thoughts, and with what was redacted put back."""
-        seen = self._without_thoughts(self._metered(pieces))
+        seen = self._metered(pieces)
         redacted = self._outgoing.version_for(self.model)
         return seen if redacted is None else restore(seen, values=redacted.values)
 
     async def _metered(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """The same pieces, and at the end an estimated `Usage` if the provider reported none.
+        """The same pieces but for thoughts, and at the end an estimated `Usage` if the provider reported none.
 
+        A delta without content means that the model thinks: it is counted, and neither it nor an opening is passed on.
         A call that the server refused before it began to answer took nothing, nor did one without a connection. One
         that was left, or given up because it was late, took its prompt: the server was at work on it. So did one that
         failed after its answer had opened, though it said nothing: the server had read the prompt.
@@ -68,7 +69,8 @@ class Call:
                     if self.first_piece_at is None and not isinstance(piece, Opening):
                         self.first_piece_at = asyncio.get_running_loop().time()
                     draft.add(piece)
-                    yield piece
+                    if not (isinstance(piece, Opening) or (isinstance(piece, Delta) and piece.is_empty)):
+                        yield piece
             at_work = draft.has_begun
             if at_work and draft.usage is None:
                 yield draft.settled_usage(self.prompt, model=self.model.name)
@@ -85,13 +87,6 @@ class Call:
         self._book(
             Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price, tier=self.model.tier)
         )
-
-    async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """Without openings, and deltas without content: these mean that the model thinks, which is not passed on."""
-        async with aclosing(pieces):
-            async for piece in pieces:
-                if not (isinstance(piece, Opening) or (isinstance(piece, Delta) and piece.is_empty)):
-                    yield piece
 
 
 def address(model: Model, *, plan: Plan, outgoing: Outgoing) -> Dispatch[Prompt]:

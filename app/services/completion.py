@@ -29,6 +29,7 @@ from app.services.health import Health, is_fault
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
 from app.services.spans import trace_call
+from app.utils.silence import SilenceBound
 
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
 LONGEST_RETRY_AFTER = 2.0
@@ -192,19 +193,21 @@ class Completion:
         patience = self._timeouts.first_token_local if local else self._timeouts.first_token
         if not call.prompt.stream:
             patience = self._timeouts.total
-        late = loop.time() + patience
-        async with aclosing(pieces):
-            while True:
-                try:
-                    async with asyncio.timeout_at(min(deadline, late)):
-                        piece = await anext(pieces)
-                except TimeoutError:
-                    raise UpstreamGivenUpError from None
-                except StopAsyncIteration:
-                    return
-                yield piece
-                if not isinstance(piece, Opening):
-                    late = loop.time() + self._timeouts.between_tokens
+        bound, late = SilenceBound(), loop.time() + patience
+        try:
+            async with aclosing(pieces):
+                while True:
+                    try:
+                        piece = await bound.next_of(pieces, end=min(deadline, late))
+                    except TimeoutError:
+                        raise UpstreamGivenUpError from None
+                    except StopAsyncIteration:
+                        return
+                    yield piece
+                    if not isinstance(piece, Opening):
+                        late = loop.time() + self._timeouts.between_tokens
+        finally:
+            bound.close()
 
     def _wait_before_retry(self, failure: UpstreamError) -> float | None:
         """Seconds after which the same model is worth a second call, `None` if it is not."""

@@ -42,7 +42,8 @@ from app.services.flights import ANSWERS, Seat
 from app.services.followups import search_text
 from app.services.keeping import Keeper
 from app.services.labels import Labeller, Reading
-from app.services.llm_router import RequestFacts, plan
+from app.services.llm_router import RequestFacts
+from app.services.plans import Plans
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose
 from app.services.recorder import Progress, Recorder
@@ -104,6 +105,7 @@ class Gateway:
         self._keeper = Keeper(sessions=sessions, echoes=echoes)
         self._policies = policies
         self._policy = policy
+        self._plans = Plans(on_denied=policy.on_denied)
         self._clock = clock
         self._make_id = make_id
 
@@ -260,7 +262,7 @@ class Gateway:
             caller=caller,
         )
         with step("routing"):
-            chosen = plan(facts, view, on_denied=self._policy.on_denied)
+            chosen = self._plans.find(facts, view)
         route = Route(
             label=outgoing.reading.label,
             complexity=complexity,
@@ -340,10 +342,4 @@ class Gateway:
         yield finish(replace(kept, route=route), cached=True)
 
     def _start(self, model: str, *, id: str, route: Route, conversation: Conversation) -> Started:
-        return Started(
-            id=id,
-            model=model,
-            created=self._clock(),
-            route=route,
-            session_id=conversation.session_id,
-        )
+        return Started(id=id, model=model, created=self._clock(), route=route, session_id=conversation.session_id)

@@ -59,6 +59,8 @@ class Keeper:
     async def _keep_turns(
         self, conversation: Conversation, answer: CachedAnswer, *, id: str, view: CatalogView
     ) -> None:
+        if not conversation.is_kept:
+            return
         model = view.find(answer.model)
         await self._sessions.keep(
             conversation,

@@ -63,7 +63,8 @@ class Reading:
 
     @property
     def label(self) -> Label:
-        return max((finding.label for finding in self.raised_by), default=Label.PUBLIC)
+        found = self.given + self.found
+        return max(finding.label for finding in found) if found else Label.PUBLIC
 
     @property
     def raised_by(self) -> tuple[Finding, ...]:

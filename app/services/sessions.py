@@ -98,11 +98,11 @@ class Sessions:
         window: int | None = None,
     ) -> None:
         """Store the request's messages and the answer, whole or cut. `window` is the model's, in tokens."""
-        answered = replace(self._turn(answer, label=label), id=id, model=model, complete=complete)
-        if conversation.session_id is None:
-            await self._keep_loose(conversation, answered)
+        if not conversation.is_kept:
             return
-        if conversation.incarnation is None:
+        answered = replace(self._turn(answer, label=label), id=id, model=model, complete=complete)
+        if conversation.session_id is None or conversation.incarnation is None:
+            await self._keep_loose(conversation, answered)
             return
         asked = [self._turn(message, label=label) for message in conversation.asked]
         kept = await self._store.append(

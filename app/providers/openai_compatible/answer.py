@@ -26,6 +26,8 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "tool_use": "tool_calls",
     "content_filter": "content_filter",
 }
+# What most chunks have and no more.
+TEXT_FIELDS = frozenset({"role", "content"})
 THINKING_FIELDS = ("reasoning_content", "reasoning")
 
 
@@ -67,13 +69,13 @@ class ChatAnswer:
     def _read_choice(self, choice: JSONObject) -> Iterator[Opening | Delta]:
         index = count_at(choice, "index") or 0
         message = object_at(choice, "delta") or object_at(choice, "message")
-        delta = Delta(
-            content=_content(message.get("content")),
-            index=index,
-            tool_calls=tuple(self._tool_calls(message, index=index)) if "tool_calls" in message else (),
-            refusal=text_at(message, "refusal"),
-            logprobs=choice.get("logprobs"),
-        )
+        content, logprobs = _content(message.get("content")), choice.get("logprobs")
+        if message.keys() <= TEXT_FIELDS:
+            delta = Delta(content=content, index=index, logprobs=logprobs)
+        else:
+            calls = tuple(self._tool_calls(message, index=index)) if "tool_calls" in message else ()
+            refusal = text_at(message, "refusal")
+            delta = Delta(content=content, index=index, tool_calls=calls, refusal=refusal, logprobs=logprobs)
         empty = delta.is_empty
         if index >= self._choices or (index in self._stops and not empty):
             raise UpstreamBrokenError
