@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 from app.stores.sql.engine import Database, in_batches
-from app.stores.sql.tables import usage, usage_writers
+from app.stores.sql.usage_tables import usage, usage_writers
 
 COUNTS = tuple(field.name for field in fields(UsageCount))
 KEY = tuple(field.name for field in fields(UsageKey))
