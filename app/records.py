@@ -329,3 +329,18 @@ class Spent:
 
     day: int = 0
     month: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetAlert:
+    """That so many percent of a budget are spent, in the `period` (`day` or `month`) that has begun on that day.
+
+    `limit` and `spent` are in billionths of a US dollar. A budget that is changed is another one.
+    """
+
+    account: Account
+    period: str
+    begun: date
+    percent: int
+    limit: int
+    spent: int

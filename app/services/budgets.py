@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -12,11 +12,9 @@ from datetime import date, datetime, time, timedelta
 from app.errors import BudgetExceededError, SluiceError
 from app.models import Budget, Caller, Model, Usage
 from app.protocols import Clock
-from app.records import Account, Spent
+from app.records import Account, BudgetAlert, Spent
 from app.services.answer import cost_of
 from app.services.usage import Ledger, nanodollars
-from app.utils.instruments import BUDGET_ALERTS
-from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +60,15 @@ class Budgets:
     half a second later.
     """
 
-    def __init__(self, *, ledger: Ledger, tenant_budget: Budget, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, *, ledger: Ledger, tenant_budget: Budget, clock: Clock, report: Callable[[BudgetAlert], None]
+    ) -> None:
         self._ledger = ledger
         self._tenant_budget = tenant_budget
         self._clock = clock
-        self._alerts = metrics.counter(BUDGET_ALERTS)
+        self._report = report
         self._purses: dict[Account, _Purse] = {}
-        self._reported: set[tuple[Account, str, date, int]] = set()
+        self._reported: set[tuple[Account, str, date, int, int]] = set()
         self._turn = asyncio.Lock()
         ledger.on_spent = self.note
 
@@ -102,7 +102,7 @@ class Budgets:
             purse = self._purses.get(account)
             if purse is not None:
                 purse.booked += cost
-                self._report(account, purse)
+                self._watch(account, purse)
 
     async def keep_fresh(self) -> None:
         """Follow for ever what all processes spend."""
@@ -119,6 +119,7 @@ class Budgets:
         for account, purse in list(self._purses.items()):
             if not purse.held and now - purse.asked > IDLE:
                 del self._purses[account]
+        self._forget_reports(today=now.date())
         await self._read(list(self._purses), day=now.date())
 
     def _limits(self, caller: Caller) -> Iterator[tuple[Account, Budget]]:
@@ -151,27 +152,29 @@ class Budgets:
                 if purse is not None:
                     purse.day, purse.spent = day, spent.get(account, Spent())
                     purse.booked -= booked
-                    self._report(account, purse)
+                    self._watch(account, purse)
 
     def _refusal(self, cost: int, *, purses: Sequence[_Purse]) -> BudgetExceededError:
         now = self._clock()
         ends = [_end(period, now=now) for purse in purses for period in purse.find_exceeded(cost)]
         return BudgetExceededError(retry_after=(max(ends) - now).total_seconds())
 
-    def _report(self, account: Account, purse: _Purse) -> None:
-        """Say once for each period that a threshold is passed; each process does, in its own time."""
+    def _watch(self, account: Account, purse: _Purse) -> None:
+        """Report each threshold of a period that is passed, once in this process."""
         for period, spent, limit in purse.periods():
             begun = purse.day if period == "day" else purse.day.replace(day=1)
-            for threshold in THRESHOLDS:
-                if spent * 100 < limit * threshold or (account, period, begun, threshold) in self._reported:
+            for percent in THRESHOLDS:
+                threshold = (account, period, begun, percent, limit)
+                if spent * 100 < limit * percent or threshold in self._reported:
                     continue
-                self._reported.add((account, period, begun, threshold))
-                whose = "tenant" if account.key_id is None else "key"
-                self._alerts.of(whose, period, str(threshold)).inc()
-                logger.warning(
-                    "budget",
-                    extra={"tenant": account.tenant, "key": account.key_id, "period": period, "percent": threshold},
+                self._reported.add(threshold)
+                self._report(
+                    BudgetAlert(account=account, period=period, begun=begun, percent=percent, limit=limit, spent=spent)
                 )
+
+    def _forget_reports(self, *, today: date) -> None:
+        """Those of periods that are over."""
+        self._reported = {each for each in self._reported if each[2] >= today.replace(day=1)}
 
 
 def _fits(cost: int, *, purses: Sequence[_Purse]) -> bool:
