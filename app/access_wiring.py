@@ -52,7 +52,13 @@ def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> A
         protected=settings.protected,
     )
     windows = _open_windows(settings)
-    admission = Admission(windows=windows, user_limits=_user_limits(settings), secret=engines.secret, make_id=new_id)
+    admission = Admission(
+        windows=windows,
+        user_limits=_user_limits(settings),
+        secret=engines.secret,
+        make_id=new_id,
+        is_shared=settings.redis_url is not None,
+    )
     usage = SqlUsageStore(engines.database)
     ledger = Ledger(store=usage, clock=now, make_id=new_id)
     alerts = Alerts(store=usage, metrics=metrics, webhook=_build_webhook(settings, egress=egress))
