@@ -136,16 +136,18 @@ async def test_a_budget_is_overspent_by_no_more_than_is_under_way(
         _, key = await make_key(clients[0], budget={"day": 2.0})
         answered = 0
 
-        async def spend(worker: int) -> None:
+        async def spend(client: aiohttp.ClientSession) -> None:
             nonlocal answered
-            async with connected_to(worker, service) as client:
-                while (await chat(client, key))[0] == 200:
-                    answered += 1
+            while (await chat(client, key))[0] == 200:
+                answered += 1
 
-        async with asyncio.TaskGroup() as spending:
-            for worker in workers(service.pid):
-                for _ in range(CLIENTS_EACH):
-                    spending.create_task(spend(worker))
+        async with AsyncExitStack() as stack:
+            spenders = [
+                await stack.enter_async_context(connected_to(worker, service))
+                for worker in workers(service.pid)
+                for _ in range(CLIENTS_EACH)
+            ]
+            await asyncio.gather(*map(spend, spenders))
         spent, under_way = answered * ANSWER_CENTS, (WORKERS - 1) * CLIENTS_EACH * EXPECTED_CENTS
         print(f"spent {spent} cents of 200")  # noqa: T201  (the figure that is quoted)
         assert 200 - EXPECTED_CENTS < spent <= 200 + under_way
