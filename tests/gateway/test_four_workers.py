@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.no_cover, pytest.mark.timeout(300)]
 
 WORKERS = 4
 ATTEMPTS = 1000
+START_SECONDS = 120.0
 LIMIT = 100
 # A token that the model writes costs a cent, so that its ordinary answer of seven costs seven cents.
 PRICED = f'\n[[model]]\nid = "{CLOUD}"\nprompt_per_million = 0.0\ncompletion_per_million = 10000.0\n'
@@ -60,7 +61,10 @@ async def serving(
 ) -> AsyncIterator[tuple[ServiceProcess, Sequence[aiohttp.ClientSession]]]:
     """The service, and a client of each of its workers."""
     everything = environment | {"DATABASE_URL": await postgres.create_database()} | settings
-    async with ServiceProcess(directory, environment=everything) as service, AsyncExitStack() as stack:
+    async with (
+        ServiceProcess(directory, environment=everything, patience=START_SECONDS) as service,
+        AsyncExitStack() as stack,
+    ):
         found = workers(service.pid)
         assert len(found) == WORKERS
         yield service, [await stack.enter_async_context(connected_to(worker, service)) for worker in found]

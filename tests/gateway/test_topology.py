@@ -78,12 +78,12 @@ async def topology(
         ours |= dict.fromkeys(TIERS, CLOUD)
         apis = []
         for number in range(APIS):
-            (directory / f"api{number}").mkdir()
             environment = as_composed("api", **addresses) | ours
-            apis.append(
-                await stack.enter_async_context(ServiceProcess(directory / f"api{number}", environment=environment))
-            )
-        await stack.enter_async_context(indexer(directory / "worker", as_composed("worker", **addresses) | ours))
+            here = folder(directory, f"api{number}")
+            api = ServiceProcess(here, environment=environment, patience=START_SECONDS)
+            apis.append(await stack.enter_async_context(api))
+        worker = folder(directory, "worker")
+        await stack.enter_async_context(indexer(worker, as_composed("worker", **addresses) | ours))
         yield apis, await stack.enter_async_context(proxy(directory, ports=[api.port for api in apis]))
 
 
@@ -95,7 +95,7 @@ async def indexer(directory: Path, environment: dict[str, str]) -> AsyncIterator
     try:
         yield
     finally:
-        await worker.terminate()
+        await worker.terminate(within=START_SECONDS)
 
 
 async def found(url: str, query: str) -> set[str]:
