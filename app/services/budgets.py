@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # How old what this process knows of others' spending may be.
 REFRESH_SECONDS = 0.5
+# And of an account of which less than half is left, when a call is about to be held: others write as often.
+LOOK_AGAIN = timedelta(seconds=0.1)
 # An account that nobody asked for in so long is not followed.
 IDLE = timedelta(minutes=1)
 # Parts of a budget, in percent, that are reported when they are spent.
@@ -31,7 +33,8 @@ NO_BUDGET = Budget()
 class _Purse:
     """What is known of an account's spending, in billionths of a US dollar.
 
-    `spent` is what the database said, `booked` what this process spent since, and `held` what its open calls may cost.
+    `spent` is what the database said when it was `read`, `booked` what this process spent since, and `held` what its
+    open calls may cost.
     """
 
     budget: Budget
@@ -40,6 +43,7 @@ class _Purse:
     spent: Spent
     booked: int = 0
     held: int = 0
+    read: datetime | None = None
 
     def periods(self) -> Iterator[tuple[str, int, int]]:
         """Each period that has a limit, with what was spent in it and the limit."""
@@ -47,6 +51,10 @@ class _Purse:
             yield "day", self.spent.day + self.booked, nanodollars(self.budget.day)
         if self.budget.month is not None:
             yield "month", self.spent.month + self.booked, nanodollars(self.budget.month)
+
+    def is_tight(self) -> bool:
+        """Whether half of a budget is spent or held, so that what others spend decides."""
+        return any((spent + self.held) * 2 > limit for _, spent, limit in self.periods())
 
     def find_exceeded(self, cost: int) -> Iterator[str]:
         """The periods in which the cost, on top of all that is held, would be too much."""
@@ -137,6 +145,10 @@ class Budgets:
             purse.budget, purse.asked = budget, now
             if purse.day != now.date():
                 await self._read([account], day=now.date())
+            elif purse.is_tight() and (purse.read is None or now - purse.read >= LOOK_AGAIN):
+                purse.read = now  # whoever comes meanwhile need not look too
+                with suppress(SluiceError):  # then what was last known decides
+                    await self._read([account], day=now.date())
             purses.append(purse)
         return purses
 
@@ -145,12 +157,13 @@ class Budgets:
         if not accounts:
             return
         async with self._turn:
+            asked = self._clock()
             before = {account: self._purses[account].booked for account in accounts if account in self._purses}
             spent = await self._ledger.read_spent(list(before), day=day)
             for account, booked in before.items():
                 purse = self._purses.get(account)
                 if purse is not None:
-                    purse.day, purse.spent = day, spent.get(account, Spent())
+                    purse.day, purse.spent, purse.read = day, spent.get(account, Spent()), asked
                     purse.booked -= booked
                     self._watch(account, purse)
 
