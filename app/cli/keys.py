@@ -90,11 +90,17 @@ def _option(name: str) -> str:
 
 
 def _count(text: str) -> int | None:
-    return None if text == "none" else int(text)
+    try:
+        return None if text == "none" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number, or none") from None
 
 
 def _dollars(text: str) -> float | None:
-    return None if text == "none" else float(text)
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be an amount such as 2.50, or none") from None
 
 
 def _limits_of(options: argparse.Namespace, *, budget: Mapping[str, float | None]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 PAGE = 1000
+KINDS = frozenset({"cached_tokens", "cache_write_tokens", "image_tokens", "audio_tokens", "reasoning_tokens"})
 
 
 def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,7 +61,9 @@ def _write_table(rows: list[Mapping[str, Any]]) -> None:
     if not rows:
         print("Nothing was used.")
         return
-    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    # Kinds of tokens of which there are none would make the lines too long to read.
+    names = [name for name in rows[0] if name not in KINDS or any(row[name] for row in rows)]
+    lines = [names, *([str(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
