@@ -89,7 +89,7 @@ async def status_of(client: aiohttp.ClientSession, path: str, headers: dict[str,
 
 
 async def chat(client: aiohttp.ClientSession, headers: dict[str, str], **fields: Any) -> tuple[int, Any]:
-    body = {"message": "Hello", "documents": False, "cache": False, "max_tokens": 10, **fields}
+    body = {"model": CLOUD, "message": "Hello", "documents": False, "cache": False, "max_tokens": 10, **fields}
     async with client.post("/chat", json=body, headers=headers) as response:
         return response.status, await response.json()
 
