@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.failover.bench import Bench, Protocol, open_bench
-from tests.failover.test_soak import Ledger, check, check_books, run
+from tests.failover.ledger import Ledger
+from tests.failover.test_soak import check, check_books, run
 
 REQUESTS = 5000
 
