@@ -229,7 +229,7 @@ class Egress:
     ) -> Description | None:
         """GET (or, with a body, POST) a question about a server itself; `None` if it does not answer.
 
-        The body names a model at most: client text never goes this way.
+        The body names a model or a budget at most: client text never goes this way.
         """
         session = self._local if locality is Locality.LOCAL else self._cloud
         method = hdrs.METH_GET if body is None else hdrs.METH_POST

@@ -96,7 +96,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    _set_limits(app, per_minute=settings.rate_limit_per_minute)
+    _set_limits(app, settings)
     # In this order a request is held against them, so those that are asked most come first.
     first = (openai, chat, search, sessions, documents, cache, relabelling)
     for module in (*first, sockets, keys, usage, operations, decisions, pages):
@@ -122,8 +122,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
 
 
-def _set_limits(app: FastAPI, *, per_minute: int) -> None:
-    app.state.edge_limit = EdgeLimit(per_minute=per_minute)
+def _set_limits(app: FastAPI, settings: Settings) -> None:
+    per_minute = settings.rate_limit_per_minute
+    app.state.edge_limit = EdgeLimit(per_minute=per_minute, workers=settings.workers)
     app.state.message_limit = TokenBuckets(per_minute=per_minute, burst=SOCKET_BURST, monotonic=time.monotonic)
 
 

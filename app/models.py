@@ -309,10 +309,16 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """US dollars for one token."""
+    """US dollars for one token. Kinds of `TokenDetails` have the price of their name; `None` is that of all others."""
 
     prompt: float
     completion: float
+    cached: float | None = None
+    cache_write: float | None = None
+    image: float | None = None
+    audio: float | None = None
+    spoken: float | None = None
+    reasoning: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,12 +364,32 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDetails:
+    """Kinds of tokens that may have a price of their own, as far as the provider tells them apart.
+
+    Of the prompt: read from the provider's cache, written to it, pictures, sound. Of the completion: sound, thoughts.
+    No token is of two kinds.
+    """
+
+    cached: int = 0
+    cache_write: int = 0
+    image: int = 0
+    audio: int = 0
+    spoken: int = 0
+    reasoning: int = 0
+
+
+NO_DETAILS = TokenDetails()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call. `estimated` is true when the provider did not report them."""
+    """Tokens of one call. `estimated` is true when the provider did not report them; `details` are among them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    details: TokenDetails = NO_DETAILS
 
     @property
     def total_tokens(self) -> int:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from app.models import Dispatch, JSONValue, Label, Model, Passage, Piece, Prompt
 from app.records import (
     Account,
+    BudgetAlert,
     Chunk,
     DocumentKey,
     DocumentVersion,
@@ -680,6 +681,10 @@ class UsageStore(Protocol):
 
     async def read_spent(self, accounts: Sequence[Account], *, day: date) -> Mapping[Account, Spent]:
         """What each account has spent on the day and in its month; one that spent nothing may be missing."""
+        ...
+
+    async def claim_alert(self, alert: BudgetAlert) -> bool:
+        """Whether the alert is for whoever asks to give: true once, for one of all that ask."""
         ...
 
 

@@ -170,6 +170,8 @@ def _start_work(
             _start(stack, engines.bell.listen(services.ingestion.wake))
     _start(stack, access.windows.keep())
     _start(stack, access.budgets.keep_fresh())
+    _start(stack, access.alerts.keep_giving())
+    _start(stack, access.alerts.keep_delivering())
     if access.key_set is not None:
         _start(stack, access.key_set.keep_fresh())
     _start(stack, services.session_upkeep.work())

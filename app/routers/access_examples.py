@@ -32,6 +32,11 @@ _USED: dict[str, Any] = {
     "completion_tokens": 310,
     "total_tokens": 1550,
     "estimated_tokens": 0,
+    "cached_tokens": 1024,
+    "cache_write_tokens": 0,
+    "image_tokens": 0,
+    "audio_tokens": 0,
+    "reasoning_tokens": 128,
     "cost": 0.0062,
 }
 USAGE_PAGE: dict[str, Any] = {

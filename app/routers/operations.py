@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from app.dependencies import AnyCaller, ServicesDep
+from app.dependencies import EDGE, AnyCaller, ServicesDep
 from app.errors import SluiceError
 from app.models import Model
 from app.routers.native_replies import breaker_word, pricing_reply
@@ -73,8 +73,8 @@ async def metrics(services: ServicesDep) -> Response:
     return Response(await services.metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/models", response_model=CatalogReply)
-@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False)
+@router.get("/models", response_model=CatalogReply, dependencies=EDGE)
+@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False, dependencies=EDGE)
 async def models(services: ServicesDep, caller: AnyCaller, *, vision: bool = False, free: bool = False) -> Response:
     """The models that the caller may use; `?vision=true` those that see, `?free=true` those that cost nothing."""
     view = services.catalog.view

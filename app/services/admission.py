@@ -61,10 +61,20 @@ class Reservation:
 class Admission:
     """Counts requests, tokens and streams of keys and of users; `user_limits` hold for each user over all keys.
 
-    `secret` keys the digests that stand for users' names in a shared store.
+    `secret` keys the digests that stand for users' names and addresses in a shared store; `is_shared` says that the
+    windows are in one.
     """
 
-    def __init__(self, *, windows: WindowStore, user_limits: Limits, secret: bytes, make_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        windows: WindowStore,
+        user_limits: Limits,
+        secret: bytes,
+        make_id: Callable[[], str],
+        is_shared: bool = False,
+    ) -> None:
+        self.is_shared = is_shared
         self._windows = windows
         self._user_limits = user_limits
         self._secret = secret
@@ -76,6 +86,11 @@ class Admission:
         if not demands:
             return None
         return Reservation(demands, None, await self._windows.take(demands))
+
+    async def count_address(self, address: str, *, per_minute: int) -> Reservation:
+        """Count a request of an address, whoever asks."""
+        demand = Demand(name=f"address:{self._digest(address)}:{REQUESTS}", limit=per_minute, cost=1)
+        return Reservation((demand,), None, await self._windows.take((demand,)))
 
     def watch(
         self, make_events: Callable[[Book], Events], *, request: ChatRequest, caller: Caller, book: Book
@@ -141,5 +156,8 @@ class Admission:
         if caller.limits != NO_LIMITS:
             yield f"key:{caller.key_id}", caller.limits
         if caller.user is not None and self._user_limits != NO_LIMITS:
-            named = hmac.digest(self._secret, f"{caller.tenant}\0{caller.user}".encode(), hashlib.sha256)
-            yield f"user:{named.hex()[:32]}", self._user_limits
+            person = f"{caller.tenant}\0{caller.user}"
+            yield f"user:{self._digest(person)}", self._user_limits
+
+    def _digest(self, name: str) -> str:
+        return hmac.digest(self._secret, name.encode(), hashlib.sha256).hex()[:32]

@@ -20,6 +20,7 @@ from app.models import (
     ToolCall,
     Usage,
 )
+from app.services.pricing import reckon
 from app.services.prompting import count_prompt_tokens
 from app.utils.tokens import count_tokens, family_of
 
@@ -118,4 +119,4 @@ def cost_of(usage: Usage, *, model: Model | None) -> float | None:
     """US dollars, `None` if the model's price is unknown."""
     if model is None or model.price is None:
         return None
-    return usage.prompt_tokens * model.price.prompt + usage.completion_tokens * model.price.completion
+    return reckon(usage, price=model.price)

@@ -106,7 +106,7 @@ LIMIT_REJECTIONS = CounterSpec(
 )
 BUDGET_ALERTS = CounterSpec(
     name="sluice_budget_alerts_total",
-    meaning="Budgets of which so many percent were spent, once in each period and process.",
+    meaning="Budgets of which so many percent were spent, once in each period over all processes.",
     labels=("whose", "period", "percent"),
 )
 

@@ -41,6 +41,7 @@ from app.models import (
     Sampling,
     Stop,
     TextPart,
+    TokenDetails,
     ToolCall,
     Tooling,
     Usage,
@@ -696,6 +697,29 @@ def test_tool_calls_without_positions_are_told_apart_by_their_ids() -> None:
         ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(prompt_tokens=3, completion_tokens=4)),
         ({"prompt_tokens": 3, "total_tokens": 7}, Usage(prompt_tokens=3, completion_tokens=4)),
         ({"completion_tokens": 4, "total_tokens": 7}, Usage(prompt_tokens=3, completion_tokens=4)),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2, "audio_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 1},
+            },
+            Usage(
+                prompt_tokens=9,
+                completion_tokens=5,
+                details=TokenDetails(cached=4, cache_write=2, audio=1, spoken=1, reasoning=3),
+            ),
+        ),
+        (  # no part is larger than its whole
+            {
+                "prompt_tokens": 3,
+                "completion_tokens": 4,
+                "prompt_cache_hit_tokens": 2,
+                "cache_creation_input_tokens": 9,
+                "completion_tokens_details": {"reasoning_tokens": 99},
+            },
+            Usage(prompt_tokens=3, completion_tokens=4, details=TokenDetails(cached=2, cache_write=1, reasoning=4)),
+        ),
         ({"prompt_tokens": 9, "total_tokens": 7}, None),
         ({"prompt_tokens": 3}, None),
         ({"prompt_tokens": "3", "completion_tokens": 4.5}, None),

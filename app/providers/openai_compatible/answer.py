@@ -9,6 +9,7 @@ import orjson
 from app.errors import UpstreamBrokenError, UpstreamError
 from app.models import Delta, FinishReason, JSONValue, Opening, Piece, Stop, ToolCallDelta, Usage
 from app.providers.openai_compatible.failure import reported_failure
+from app.providers.openai_compatible.token_details import read_details
 from app.providers.wire import JSONObject, count_at, object_at, objects_at, text_at
 
 # The words of OpenAI, and what others say for the same. A reason that is not known may hide a cut answer, so it is
@@ -118,7 +119,8 @@ def read_usage(usage: JSONObject) -> Usage | None:
         completion = total - prompt
     if prompt is None or completion is None or min(prompt, completion) < 0:
         return None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+    details = read_details(usage, prompt=prompt, completion=completion)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, details=details)
 
 
 def _finish_reason(reason: str) -> FinishReason:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 
 from app.errors import SluiceError
-from app.models import Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
+from app.models import NO_DETAILS, Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
 from app.routers.native_replies import citation_replies, grounding_reply, route_reply
 from app.routers.replies import Answer, error_body
 from app.services.answer import is_text
@@ -187,11 +187,20 @@ def _annotations(citations: Sequence[Citation], *, length: int) -> list[dict[str
     ]
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
+def _usage(usage: Usage) -> dict[str, Any]:
+    """The tokens, and what the provider told of their kinds, if it told anything."""
+    counts = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
+    }
+    details = usage.details
+    if details == NO_DETAILS:
+        return counts
+    return {
+        **counts,
+        "prompt_tokens_details": {"cached_tokens": details.cached, "audio_tokens": details.audio},
+        "completion_tokens_details": {"reasoning_tokens": details.reasoning, "audio_tokens": details.spoken},
     }
 
 
