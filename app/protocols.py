@@ -543,8 +543,12 @@ class KeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what."""
+    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what.
 
+    What is taken in one step has one `group`, whoever takes it: an engine of many servers keeps a group on one of them.
+    """
+
+    group: str
     name: str
     limit: int
     cost: int
@@ -552,8 +556,9 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One of at most `limit` places that are held at a time; `id` names the holder."""
+    """One of at most `limit` places that are held at a time; `id` names the holder, `group` is as in `Demand`."""
 
+    group: str
     name: str
     limit: int
     id: str
