@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from app.stores.redis_client import FAILURES, Admits, anywhere, close, connect
+from app.stores.redis_client import FAILURES, Admits, anywhere, close, connect, subscription
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ class RedisBell:
         """For ever: call back when another process, or this one, has rung."""
         while True:
             try:
-                async with self._redis.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL)
-                    async for _ in subscription.listen():
+                async with subscription(self._redis) as channel:
+                    await channel.subscribe(CHANNEL)
+                    async for _ in channel.listen():
                         heard()
             except FAILURES as error:
                 logger.info("no word of jobs", extra={"error_type": type(error).__name__})

@@ -4,18 +4,20 @@
 - `redis+sentinel://USER:PASSWORD@HOST:26379,HOST:26379/SERVICE/DB`: the hosts are those of the sentinels
 - `redis+cluster://USER:PASSWORD@HOST:6379,HOST:6379`: any nodes of the cluster
 
-With `rediss` in the place of `redis` everybody is spoken to over TLS, the sentinels too. Options follow a `?`: `OPTIONS`.
+With `rediss` in the place of `redis` everybody is spoken to over TLS, the sentinels too. `OPTIONS` follow a `?`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
@@ -33,10 +35,11 @@ from app.errors import ConfigurationError
 
 RedisClient: TypeAlias = Redis | RedisCluster
 
-# The client reports most trouble as its own errors; uvloop's closed transports raise RuntimeError through it.
-FAILURES: Final = (RedisError, RedisClusterException, OSError, RuntimeError)
+# The client reports most trouble as its own errors; uvloop's closed transports raise RuntimeError through it, and a
+# part of a cluster that no node has is a KeyError.
+FAILURES: Final = (RedisError, RedisClusterException, OSError, RuntimeError, KeyError)
 
-# A look whether Redis is back may take longer than a question: nobody waits for it, and it may have to connect, with TLS.
+# A look whether Redis is back may take longer than a question: nobody waits, and it may have to connect, with TLS.
 PROBE_SECONDS: Final = 1.0
 # Sentinels, or nodes of a cluster, are asked one after the other: some may hang and a probe still comes to its end.
 SECONDS_FOR_ONE_OF_SEVERAL: Final = 0.25
@@ -92,6 +95,15 @@ async def close(client: RedisClient) -> None:
             await sentinel.aclose()
 
 
+@asynccontextmanager
+async def subscription(client: RedisClient) -> AsyncIterator[PubSub]:
+    """What channels can be listened to by; a cluster's client must have found its nodes first."""
+    if isinstance(client, RedisCluster):
+        await client.initialize()
+    async with client.pubsub() as opened:
+        yield opened
+
+
 async def get_many(client: RedisClient, keys: Sequence[str]) -> list[bytes | None]:
     """The values under the keys, in one question to each server that has some of them."""
     found = await (client.mget_nonatomic(keys) if isinstance(client, RedisCluster) else client.mget(keys))
@@ -133,7 +145,9 @@ class _Place:
             kind=kind,
             nodes=tuple(_read_node(host, default_port=default_port) for host in hosts.split(",")) if kind else (),
             service=service,
-            sentinel_options={name.removeprefix("sentinel_"): options.pop(name) for name in SENTINEL_OPTIONS & {*named}},
+            sentinel_options={
+                name.removeprefix("sentinel_"): options.pop(name) for name in SENTINEL_OPTIONS & {*named}
+            },
             options=options,
         )
         if (kind == "sentinel" and not service) or (kind == "cluster" and options.get("db")):

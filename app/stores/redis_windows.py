@@ -281,7 +281,7 @@ class RedisWindows:
 
 
 def _place(subject: Demand | Lease) -> str:
-    """What the keys of a window or of leases begin with; a cluster keeps those with the same word in braces together."""
+    """What the keys of a window or of leases begin with; a cluster keeps together what is the same in braces."""
     return f"{PREFIX}{{{subject.group}}}:{subject.name}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis.asyncio import Redis
 
@@ -35,6 +35,10 @@ class RedisServer:
         self._port = free_port()
         self._process: Process | None = None
         self._draining: asyncio.Task[None] | None = None
+
+    def add_option(self, name: str, value: str) -> None:
+        """For what depends on the port, before the start."""
+        self._options = {**self._options, name: value}
 
     @property
     def url(self) -> str:
@@ -88,6 +92,11 @@ class RedisServer:
         """Kill it and start an empty one on the same port."""
         await self.kill()
         await self.start()
+
+    async def ask(self, *words: str | int) -> Any:
+        """The answer to a command, as the client reads it."""
+        async with aclosing(Redis(host=HOST, port=self._port)) as client:
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # the library leaves it so
 
     async def contents(self) -> bytes:
         """Every key and value it holds, uncompressed, for tests that look for text that must not be there."""

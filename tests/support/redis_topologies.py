@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from redis.asyncio import Redis
 
 from tests.support.ports import HOST, free_port
 from tests.support.redis import RedisServer
@@ -19,6 +17,14 @@ NODES = 3
 SLOTS = 16_384
 DOWN_AFTER = 300
 PATIENCE = 20.0
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await true():
+                return
+            await asyncio.sleep(0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,12 @@ class Watched:
 
     async def wait_failover(self) -> None:
         """Return once every sentinel names the replica."""
-        async with asyncio.timeout(PATIENCE):
-            for sentinel in self.sentinels:
-                async with aclosing(Redis(host=HOST, port=sentinel.port)) as client:
-                    while int((await client.sentinel_get_master_addr_by_name(SERVICE))[1]) != self.replica.port:
-                        await asyncio.sleep(0.05)
+
+        async def named() -> bool:
+            answers = [await each.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE) for each in self.sentinels]
+            return all(int(port) == self.replica.port for _, port in answers)
+
+        await until(named)
 
 
 @asynccontextmanager
@@ -56,9 +63,7 @@ async def watched_redis(directory: Path, *, count: int = SENTINELS) -> AsyncIter
             folder = _made(directory / f"sentinel{number}")
             file = folder / "sentinel.conf"
             file.write_text(_sentinel(master.port, quorum=count // 2 + 1))
-            sentinels.append(
-                await stack.enter_async_context(RedisServer(folder, mode=(str(file), "--sentinel")))
-            )
+            sentinels.append(await stack.enter_async_context(RedisServer(folder, mode=(str(file), "--sentinel"))))
         watched = Watched(master, replica, tuple(sentinels))
         for sentinel in sentinels:  # each must know the replica and the others, or none may act
             await _wait_for(sentinel, "sentinel", "master0", f"slaves=1,sentinels={count}")
@@ -107,35 +112,30 @@ async def cluster(directory: Path, *, options: Mapping[str, str] | None = None) 
 async def _join(nodes: list[tuple[RedisServer, str]]) -> None:
     bounds = [SLOTS * number // len(nodes) for number in range(len(nodes) + 1)]
     for number, (node, _) in enumerate(nodes):
-        async with aclosing(Redis(host=HOST, port=node.port)) as client:
-            await client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            await client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
-    async with aclosing(Redis(host=HOST, port=nodes[0][0].port)) as client:
-        for node, bus in nodes[1:]:
-            await client.execute_command("CLUSTER", "MEET", HOST, node.port, bus)
+        await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        await node.ask("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+    for node, bus in nodes[1:]:
+        await nodes[0][0].ask("CLUSTER", "MEET", HOST, node.port, bus)
 
 
 async def _wait_for(server: RedisServer, section: str, name: str, value: str) -> None:
     """Until the server says so of itself."""
     question = ("CLUSTER", "INFO") if section == "cluster" else ("INFO", section)
-    async with asyncio.timeout(PATIENCE), aclosing(Redis(host=HOST, port=server.port)) as client:
-        while True:
-            answer = await client.execute_command(*question)
-            text = answer.decode() if isinstance(answer, bytes) else str(answer)
-            if any(name in line and value in line for line in _lines(answer, text)):
-                return
-            await asyncio.sleep(0.05)
+
+    async def says() -> bool:
+        return _holds(await server.ask(*question), name=name, value=value)
+
+    await until(says)
 
 
-def _lines(answer: object, text: str) -> list[str]:
-    """The client reads some answers into a dictionary."""
-    if isinstance(answer, dict):
-        return [f"{name}:{_flat(value)}" for name, value in answer.items()]
-    return text.splitlines()
-
-
-def _flat(value: object) -> str:
-    return ",".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, dict) else str(value)
+def _holds(answer: Mapping[str, object], *, name: str, value: str) -> bool:
+    """Whether a line of the answer, which the client has read into a dictionary, says what is waited for."""
+    said = answer.get(name)
+    if isinstance(said, dict):
+        return all(
+            str(said.get(part)) == wanted for part, _, wanted in (each.partition("=") for each in value.split(","))
+        )
+    return str(said) == value
 
 
 def _made(path: Path) -> Path:
