@@ -636,6 +636,15 @@ class CacheStore(Protocol):
         """Delete what still has this very value."""
         ...
 
+    @property
+    def bytes_held(self) -> int:
+        """How many bytes are kept in this process."""
+        ...
+
+    async def server_bytes(self) -> int | None:
+        """How much memory the engine's servers use for all they hold; `None` if there is none or it does not say."""
+        ...
+
     async def ping(self) -> None:
         """Raise `UnavailableError` if the engine does not answer."""
         ...

@@ -27,6 +27,7 @@ FIELDS = (
     "requests_per_minute",
     "tokens_per_minute",
     "concurrent_streams",
+    "semantic_cache",
     "expires_at",
 )
 
@@ -66,6 +67,9 @@ def _add_create(actions: _SubParsersAction[argparse.ArgumentParser]) -> None:
     create.add_argument("--requests-per-minute", type=int)
     create.add_argument("--tokens-per-minute", type=int)
     create.add_argument("--concurrent-streams", type=int)
+    create.add_argument(
+        "--semantic-cache", action="store_true", default=None, help="allow for cached answers to other wordings"
+    )
     create.add_argument("--expires-at", help="a time with its zone, such as 2030-01-31T00:00:00+00:00")
     create.set_defaults(command=_runner(_create))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Protocol
 
@@ -140,15 +140,7 @@ class _Tally:
     cached: int = 0
 
     def count(self) -> UsageCount:
-        return UsageCount(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            estimated_tokens=self.estimated_tokens,
-            cost=self.cost,
-            calls=self.calls,
-            requests=self.requests,
-            cached=self.cached,
-        )
+        return UsageCount(**asdict(self))
 
 
 def nanodollars(dollars: float | None) -> int:

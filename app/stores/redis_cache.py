@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from app.errors import UnavailableError
 from app.protocols import CacheStore
-from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect, get_many
+from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect, get_many, used_memory
 
 Result = TypeVar("Result")
 
@@ -68,6 +68,18 @@ class RedisCache:
         """Whether this process's own cache serves: Redis fails, takes no writes, or still holds what was deleted."""
         worst = max(self._failures, self._refused_writes)
         return worst >= FAILURES_UNTIL_AWAY or bool(self._missed_deletions)
+
+    @property
+    def bytes_held(self) -> int:
+        return self._fallback.bytes_held
+
+    async def server_bytes(self) -> int | None:
+        """As `CacheStore.server_bytes`; a user without the right to ask is told nothing."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await used_memory(self._redis)
+        except FAILURES:
+            return None
 
     async def get(self, key: str) -> bytes | None:
         try:

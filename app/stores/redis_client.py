@@ -110,6 +110,14 @@ async def get_many(client: RedisClient, keys: Sequence[str]) -> list[bytes | Non
     return [value if isinstance(value, bytes) else None for value in found]
 
 
+async def used_memory(client: RedisClient) -> int:
+    """The bytes that the servers use for what they hold; of a cluster, those that are written to."""
+    if isinstance(client, RedisCluster):
+        nodes = [await client.info("memory", target_nodes=node) for node in client.get_primaries()]
+        return sum(int(each["used_memory"]) for each in nodes)
+    return int((await client.info("memory"))["used_memory"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """What a URL says: whom to ask, and the options of the client."""

@@ -61,6 +61,15 @@ async def how(client: aiohttp.ClientSession, **fields: Any) -> str:
         return cache
 
 
+async def hit(client: aiohttp.ClientSession) -> None:
+    """Return once the question is answered from the cache."""
+    async with asyncio.timeout(10):
+        while True:
+            if await how(client) == "hit":
+                return
+            await asyncio.sleep(0.05)
+
+
 async def put(client: aiohttp.ClientSession, id: str, *, content: str) -> None:
     body = {"documents": [{"id": id, "content": content}], "collection": COLLECTION}
     async with client.post("/documents?wait=true", json=body) as response:
@@ -93,8 +102,7 @@ async def test_no_worker_serves_what_was_kept_before_a_change_that_any_of_them_h
         assert await how(asked) == "miss", step
         # Without this the line above would hold for a cache that keeps nothing. The erasing of a document that was
         # deleted is a change, too, and may come between the two.
-        while await how(later) != "hit":
-            await asyncio.sleep(0.05)
+        await hit(later)
 
 
 async def test_raising_a_collections_floor_takes_its_answers_out_of_every_cache(

@@ -28,7 +28,7 @@ from tests.support.redis_topologies import cluster, until, watched_redis
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="redis-server is not installed")
 
 # What the README tells operators to give a user.
-RULES = "-@all +@read +@write +@scripting +@pubsub +@connection +time +cluster|slots +command -@dangerous"
+RULES = "-@all +@read +@write +@scripting +@pubsub +@connection +time +cluster|slots +command -@dangerous +info"
 DEMANDS = tuple(Demand(group="tenant", name=name, limit=2, cost=1) for name in ("key:a:requests", "user:b:requests"))
 LEASE = Lease(group="tenant", name="key:a:streams", limit=1, id="x")
 PATIENCE = 10.0
@@ -81,6 +81,7 @@ async def check_cache(cache: RedisCache) -> None:
     assert not await cache.add("lease", b"you", ttl=5)
     assert await cache.extend("lease", b"me", ttl=5)
     await cache.discard("lease", b"me")
+    assert (await cache.server_bytes() or 0) > 100_000
     await cache.delete("k0")
     assert await cache.get_many(["lease", "k0", "k7"]) == [None, None, b"7"]
     assert not cache.away

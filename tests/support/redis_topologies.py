@@ -120,7 +120,7 @@ async def _join(nodes: list[tuple[RedisServer, str]]) -> None:
 
 async def _wait_for(server: RedisServer, section: str, name: str, value: str) -> None:
     """Until the server says so of itself."""
-    question = ("CLUSTER", "INFO") if section == "cluster" else ("INFO", section)
+    question = ("CLUSTER INFO",) if section == "cluster" else ("INFO", section)
 
     async def says() -> bool:
         return _holds(await server.ask(*question), name=name, value=value)

@@ -1,4 +1,4 @@
-"""Revisions from the file itself, in this thread: a reader of a file with a log waits for nobody and takes microseconds."""
+"""Revisions from the file itself, in this thread: a reader beside a log waits for nobody and takes microseconds."""
 
 from __future__ import annotations
 
