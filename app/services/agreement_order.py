@@ -13,7 +13,8 @@ YEAR = r"(?:1\d{3}|20\d\d)"
 _MONTH = f"(?:{'|'.join(sorted(MONTHS))})"
 _PART = f"(?:{_MONTH}|{YEAR}|{DAY.pattern})"
 # A date without a word before it; what follows one of these is a part of something else.
-_NOT_AFTER = "".join(f"(?<!\\b{word} )" for word in "of to by for and or the from between until late early mid".split())
+_BEFORE = ("of", "to", "by", "for", "and", "or", "the", "from", "between", "until", "late", "early", "mid")
+_NOT_AFTER = "".join(f"(?<!\\b{word} )" for word in _BEFORE)
 TIME = re.compile(
     rf"(?<!\S)(?:from {YEAR} to {YEAR}|{_NOT_AFTER}{_MONTH}(?: {DAY.pattern})? {YEAR}"
     r"|(?:in|on|since|until|before|after|during) "
