@@ -57,7 +57,8 @@ async def test_a_connection_that_the_server_has_cut_costs_one_question_its_short
     await bump(database)
     assert await database.read_revision(**PLACE) == 1
     admin = await asyncpg.connect(url)
-    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+    others = "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {others}")
     await admin.close()
     assert await database.read_revision(**PLACE) in (None, 1)
     assert await database.read_revision(**PLACE) == 1
