@@ -242,9 +242,7 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-async def _open_caches(
-    settings: Settings, *, memory: MemoryCache, egress: Egress
-) -> tuple[CacheStore, CacheStore]:
+async def _open_caches(settings: Settings, *, memory: MemoryCache, egress: Egress) -> tuple[CacheStore, CacheStore]:
     """Both are asked once, so that the first requests find connections; a Redis that is away is looked for later."""
     if settings.redis_url is None:
         return memory, memory
