@@ -51,7 +51,7 @@ def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> A
         tokens=_build_tokens(settings, key_set=key_set),
         protected=settings.protected,
     )
-    windows = _open_windows(settings)
+    windows = _open_windows(settings, egress=egress)
     admission = Admission(
         windows=windows,
         user_limits=_user_limits(settings),
@@ -74,14 +74,14 @@ def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> A
     )
 
 
-def _open_windows(settings: Settings) -> WindowStore:
+def _open_windows(settings: Settings, *, egress: Egress) -> WindowStore:
     """Shared where there is Redis; without it each worker counts its share."""
     here = MemoryWindows(monotonic=time.monotonic, workers=settings.workers)
     if settings.redis_url is None:
         return here
     from app.stores.redis_windows import RedisWindows
 
-    return RedisWindows(settings.redis_url.get_secret_value(), fallback=here)
+    return RedisWindows(settings.redis_url.get_secret_value(), fallback=here, admits=egress.is_ours)
 
 
 def _user_limits(settings: Settings) -> Limits:

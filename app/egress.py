@@ -261,6 +261,10 @@ class Egress:
         found = await _addresses(url)
         return Locality.LOCAL if found and all(address in self._networks for address in found) else Locality.CLOUD
 
+    def is_ours(self, address: str) -> bool:
+        """Whether the address is loopback, private or vouched for."""
+        return address in self._networks
+
     async def refuse_foreign(self, url: str, *, setting: str) -> None:
         """Raise `ConfigurationError` if a store, which takes text or what tells of it, is at an address not ours.
 
@@ -289,8 +293,13 @@ class Egress:
 
 
 async def _addresses(url: str) -> list[str]:
-    """The addresses that the URL's host has now; none if it cannot be looked up."""
-    host = urlsplit(url).hostname or ""
+    """The addresses that the URL's hosts have now, several of which have commas between them; not those unknown."""
+    _, _, hosts = urlsplit(url).netloc.rpartition("@")
+    found = await asyncio.gather(*(_look_up(urlsplit(f"//{host}").hostname or "") for host in hosts.split(",")))
+    return [address for addresses in found for address in addresses]
+
+
+async def _look_up(host: str) -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:

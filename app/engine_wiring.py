@@ -92,9 +92,9 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
     )
     memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
-    cache, coordination = await _open_caches(settings, memory=memory)
+    cache, coordination = await _open_caches(settings, memory=memory, egress=egress)
     sandbox = Sandbox()
-    bell = _open_bell(settings)
+    bell = _open_bell(settings, egress=egress)
     for engine in (index, embedder, cache, coordination, sandbox, *((bell,) if bell else ())):
         stack.push_async_callback(engine.close)
     return Engines(
@@ -242,25 +242,25 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-async def _open_caches(settings: Settings, *, memory: MemoryCache) -> tuple[CacheStore, CacheStore]:
+async def _open_caches(settings: Settings, *, memory: MemoryCache, egress: Egress) -> tuple[CacheStore, CacheStore]:
     """Both are asked once, so that the first requests find connections; a Redis that is away is looked for later."""
     if settings.redis_url is None:
         return memory, memory
     from app.stores.redis_cache import RedisCache
 
     url = settings.redis_url.get_secret_value()
-    caches = RedisCache(url, fallback=memory), RedisCache(url, fallback=memory)
-    await asyncio.gather(*(cache.ping() for cache in caches), return_exceptions=True)
-    return caches
+    cache, coordination = (RedisCache(url, fallback=memory, admits=egress.is_ours) for _ in range(2))
+    await asyncio.gather(cache.ping(), coordination.ping(), return_exceptions=True)
+    return cache, coordination
 
 
-def _open_bell(settings: Settings) -> RedisBell | None:
+def _open_bell(settings: Settings, *, egress: Egress) -> RedisBell | None:
     """What wakes the workers of other processes; without one they look for themselves."""
     if settings.redis_url is None:
         return None
     from app.stores.redis_bell import RedisBell
 
-    return RedisBell(settings.redis_url.get_secret_value())
+    return RedisBell(settings.redis_url.get_secret_value(), admits=egress.is_ours)
 
 
 def now() -> datetime:

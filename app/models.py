@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
@@ -187,15 +187,19 @@ class CacheUse:
     """What a request allows the cache to do. `ttl` and `max_age` are in seconds; a `ttl` of `None` takes the setting.
 
     `asked` says that the caller named the cache: then hot temperatures and tool calls are kept too. `semantic` allows
-    the answer to another wording of the question.
+    the answer to another wording of the question; `None` leaves that to the caller's key.
     """
 
     read: bool = True
     write: bool = True
     ttl: int | None = None
     asked: bool = False
-    semantic: bool = False
+    semantic: bool | None = None
     max_age: int | None = None
+
+    def under(self, caller: Caller) -> CacheUse:
+        """The same with what it leaves to the caller's key."""
+        return replace(self, semantic=True) if self.semantic is None and caller.semantic_cache else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +265,7 @@ class Caller:
 
     `user` is the person behind the key or token, where that is known. `models` are the only ones that may answer, as
     `provider/name` or `provider/*`; `None` is any. The operator alone rules over the keys of all tenants.
+    `semantic_cache` allows for answers to other wordings where a request does not say.
     """
 
     tenant: str = "default"
@@ -272,6 +277,7 @@ class Caller:
     models: frozenset[str] | None = None
     limits: Limits = Limits()
     budget: Budget = Budget()
+    semantic_cache: bool = False
     operator: bool = False
 
     @property

@@ -544,8 +544,12 @@ class KeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what."""
+    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what.
 
+    What is taken in one step has one `group`, whoever takes it: an engine of many servers keeps a group on one of them.
+    """
+
+    group: str
     name: str
     limit: int
     cost: int
@@ -553,8 +557,9 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One of at most `limit` places that are held at a time; `id` names the holder."""
+    """One of at most `limit` places that are held at a time; `id` names the holder, `group` is as in `Demand`."""
 
+    group: str
     name: str
     limit: int
     id: str
@@ -630,6 +635,15 @@ class CacheStore(Protocol):
 
     async def discard(self, key: str, value: bytes) -> None:
         """Delete what still has this very value."""
+        ...
+
+    @property
+    def bytes_held(self) -> int:
+        """How many bytes are kept in this process."""
+        ...
+
+    async def server_bytes(self) -> int | None:
+        """How much memory the engine's servers use for all they hold; `None` if there is none or it does not say."""
         ...
 
     async def ping(self) -> None:

@@ -24,6 +24,7 @@ FIELDS = (
     "label_floor",
     "scopes",
     "models",
+    "semantic_cache",
     "expires_at",
 )
 
@@ -66,6 +67,9 @@ def _add_create(actions: _SubParsersAction[argparse.ArgumentParser]) -> None:
     create.add_argument("--scope", dest="scopes", action="append", choices=[scope.value for scope in Scope])
     create.add_argument("--model", dest="models", action="append", help="provider/name or provider/*; may be repeated")
     _add_limits(create)
+    create.add_argument(
+        "--semantic-cache", action="store_true", default=None, help="allow for cached answers to other wordings"
+    )
     create.add_argument("--expires-at", help="a time with its zone, such as 2030-01-31T00:00:00+00:00")
     create.set_defaults(command=over_http(_create))
 

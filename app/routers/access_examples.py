@@ -18,6 +18,7 @@ KEY: dict[str, Any] = {
     "tokens_per_minute": None,
     "concurrent_streams": None,
     "budget": {"day": None, "month": None},
+    "semantic_cache": False,
     "created_at": "2026-01-01T12:00:00+00:00",
     "expires_at": None,
     "revoked_at": None,

@@ -89,7 +89,8 @@ class Admission:
 
     async def count_address(self, address: str, *, per_minute: int) -> Reservation:
         """Count a request of an address, whoever asks."""
-        demand = Demand(name=f"address:{self._digest(address)}:{REQUESTS}", limit=per_minute, cost=1)
+        named = self._digest(address)
+        demand = Demand(group=named, name=f"address:{named}:{REQUESTS}", limit=per_minute, cost=1)
         return Reservation((demand,), None, await self._windows.take((demand,)))
 
     def watch(
@@ -135,7 +136,8 @@ class Admission:
         streams = caller.limits.concurrent_streams
         lease = None
         if streams is not None and request.stream:
-            lease = Lease(name=f"key:{caller.key_id}:streams", limit=streams, id=self._make_id())
+            name = f"key:{caller.key_id}:streams"
+            lease = Lease(group=self._digest(caller.tenant), name=name, limit=streams, id=self._make_id())
         return Reservation(demands, lease, await self._windows.take(demands, lease=lease))
 
     def _settle(self, reservation: Reservation, *, tokens: int) -> None:
@@ -146,18 +148,19 @@ class Admission:
             self._windows.release(reservation.lease, taking=reservation.taking)
 
     def _demands(self, caller: Caller, *, tokens: int | None) -> Iterator[Demand]:
+        group = self._digest(caller.tenant)
         for name, limits in self._subjects(caller):
             if limits.requests_per_minute is not None:
-                yield Demand(name=f"{name}:{REQUESTS}", limit=limits.requests_per_minute, cost=1)
+                yield Demand(group=group, name=f"{name}:{REQUESTS}", limit=limits.requests_per_minute, cost=1)
             if limits.tokens_per_minute is not None and tokens is not None:
-                yield Demand(name=f"{name}:{TOKENS}", limit=limits.tokens_per_minute, cost=tokens)
+                yield Demand(group=group, name=f"{name}:{TOKENS}", limit=limits.tokens_per_minute, cost=tokens)
 
     def _subjects(self, caller: Caller) -> Iterator[tuple[str, Limits]]:
         if caller.limits != NO_LIMITS:
             yield f"key:{caller.key_id}", caller.limits
         if caller.user is not None and self._user_limits != NO_LIMITS:
-            person = f"{caller.tenant}\0{caller.user}"
-            yield f"user:{self._digest(person)}", self._user_limits
+            named = self._digest(f"{caller.tenant}\0{caller.user}")
+            yield f"user:{named}", self._user_limits
 
     def _digest(self, name: str) -> str:
         return hmac.digest(self._secret, name.encode(), hashlib.sha256).hex()[:32]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from app.models import Label
 from app.services.cache_entries import Entry
 from app.utils import instruments
 from app.utils.monitoring import Metrics
 
-# A tenant beyond these is counted with the others that came late.
+# A tenant beyond these is counted with the others that came late, under no name.
 MOST_PARTITIONS = 1000
-OTHERS = "others"
+OTHERS = None
 
 
 @dataclass(slots=True)
@@ -32,6 +32,9 @@ class Counts:
         """Answers without a call of their own among all that asked, 0 to 1."""
         return (self.exact_hits + self.semantic_hits + self.shared_calls) / self.lookups if self.lookups else 0.0
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+
 
 class CacheTally:
     """Counts hits, shared calls and what they saved, for `GET /cache` and for the metrics."""
@@ -42,10 +45,10 @@ class CacheTally:
         self._kept_bytes = metrics.counter(instruments.CACHE_KEPT_BYTES).of()
         self._saved_usd = metrics.counter(instruments.CACHE_SAVED_USD).of()
         self._saved_seconds = metrics.counter(instruments.CACHE_SAVED_SECONDS).of()
-        self.partitions: dict[tuple[str, Label], Counts] = {}
+        self.partitions: dict[tuple[str | None, Label], Counts] = {}
 
     def of(self, tenant: str, label: Label) -> Counts:
-        key = (tenant, label)
+        key: tuple[str | None, Label] = (tenant, label)
         if key not in self.partitions and len(self.partitions) >= MOST_PARTITIONS:
             key = (OTHERS, label)
         return self.partitions.setdefault(key, Counts())

@@ -215,7 +215,8 @@ class Gateway:
             catalog=view.fingerprint,
             documents=documents,
         )
-        asked = replace(request, messages=conversation.messages, model=conversation.model)
+        cache = request.cache.under(caller)
+        asked = replace(request, messages=conversation.messages, model=conversation.model, cache=cache)
         return Slot(request=asked, partition=partition)
 
     async def _ground(

@@ -68,7 +68,7 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
             async with service.client.get("/models", headers={"authorization": f"Bearer {key}"}) as response:
                 return response.status == 200
 
-        options = ("--tenant", "acme", "--scope", "chat", "--clearance", "internal", "--requests-per-minute", "100")
+        options = ("--tenant", "acme", "--scope", "chat", "--clearance", "internal", "--semantic-cache")
         status, printed = await run(service, "keys", "create", "search team", *options, key=admin_key)
         key = printed.strip()
         assert (status, await works(key)) == (0, True)

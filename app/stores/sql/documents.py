@@ -259,6 +259,9 @@ class SqlDocumentStore:
             return await searches.passages(connection, chunk_ids, tenant=tenant, clearance=clearance)
 
     async def revision(self, *, tenant: str, collection: str) -> int:
+        found = await self._database.read_revision(tenant=tenant, collection=collection)
+        if found is not None:
+            return found
         async with self._database.read() as connection:
             return await searches.revision(connection, tenant=tenant, collection=collection)
 

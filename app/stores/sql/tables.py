@@ -280,6 +280,7 @@ keys = Table(
     Column("models", JSON),
     Column("limits", JSON, nullable=False),
     Column("budget", JSON, nullable=False),
+    Column("semantic_cache", Boolean, nullable=False, default=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
