@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.access_wiring import Access, build_access
 from app.cache_wiring import Caching, build_caching
@@ -44,6 +44,7 @@ from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.replays import SqlReplayStore
 from app.trace_wiring import open_tracer
+from app.utils.beside import start_beside
 from app.utils.monitoring import Metrics
 from app.utils.tracing import Tracer
 
@@ -55,7 +56,6 @@ REFRESH_SECONDS = 15.0
 
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
-CANCEL_AGAIN_SECONDS = 5.0
 # For commands that work off the queue where the service is told not to. While some documents are embedded others are
 # read and written; with fewer at once, the embedding model stands still between documents of a chunk or two.
 DEFAULT_JOBS_AT_ONCE = 16
@@ -151,11 +151,11 @@ async def open_services(
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
         if not at_rest:
-            _start(stack, metrics.watch_event_loop())
-            _start(stack, metrics.keep_sampled())
+            start_beside(stack, metrics.watch_event_loop())
+            start_beside(stack, metrics.keep_sampled())
             _start_work(stack, services, engines=engines, access=access, role=role)
-            await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
-            _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
+            await asyncio.wait({start_beside(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
+            start_beside(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
         yield services
 
 
@@ -163,20 +163,20 @@ def _start_work(
     stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
 ) -> None:
     """What goes on beside the requests."""
-    _start(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
+    start_beside(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
     if services.settings.ingest_workers:
-        _start(stack, services.ingestion.work())
+        start_beside(stack, services.ingestion.work())
         if engines.bell is not None:
-            _start(stack, engines.bell.listen(services.ingestion.wake))
-    _start(stack, access.windows.keep())
-    _start(stack, access.budgets.keep_fresh())
-    _start(stack, access.alerts.keep_giving())
-    _start(stack, access.alerts.keep_delivering())
+            start_beside(stack, engines.bell.listen(services.ingestion.wake))
+    start_beside(stack, access.windows.keep())
+    start_beside(stack, access.budgets.keep_fresh())
+    start_beside(stack, access.alerts.keep_giving())
+    start_beside(stack, access.alerts.keep_delivering())
     if access.key_set is not None:
-        _start(stack, access.key_set.keep_fresh())
-    _start(stack, services.session_upkeep.work())
+        start_beside(stack, access.key_set.keep_fresh())
+    start_beside(stack, services.session_upkeep.work())
     if role.leads:
-        _start(stack, _examine(services))
+        start_beside(stack, _examine(services))
 
 
 async def _examine(services: Services) -> None:
@@ -335,17 +335,3 @@ def _build_session_upkeep(parts: Parts, *, gateway: Gateway, chores: Chores) -> 
         asks_models=parts.settings.session_upkeep == "model",
         retention_days=parts.settings.session_retention_days,
     )
-
-
-def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run background work until it ends or the services close."""
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        # A library that is cancelled while it opens a connection may lose the word, so it is said again.
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
-
-    stack.push_async_callback(stop)
-    return task

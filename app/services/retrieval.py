@@ -134,7 +134,6 @@ class Retrieval:
         self._duration = metrics.histogram(RETRIEVAL_DURATION)
         self._passages = metrics.histogram(RETRIEVED_PASSAGES)
 
-    @traced("retrieval", describe=_describe)
     async def search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         """The best passages whatever their score, best first; repetitions are left out and neighbours joined.
 
@@ -145,6 +144,7 @@ class Retrieval:
         self._passages.of("search").observe(len(found))
         return found
 
+    @traced("retrieval", describe=_describe)
     async def _search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         ranked = await self.rank(query, caller=caller, depth=max(DEPTH, 2 * query.scope.limit))
         ranked = ranked[: LONGEST_JOIN * query.scope.limit + SPARE_HITS]
