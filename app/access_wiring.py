@@ -18,8 +18,6 @@ from app.services.keys import Keys
 from app.services.tokens import ClaimNames, TokenRules, Tokens
 from app.services.usage import Ledger
 from app.stores.memory_windows import MemoryWindows
-from app.stores.sql.keys import SqlKeyStore
-from app.stores.sql.usage import SqlUsageStore
 from app.utils.monitoring import Metrics
 
 
@@ -38,7 +36,7 @@ class Access:
 
 def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> Access:
     """Plain constructor calls, from the bottom up; `windows` has to be closed."""
-    store, egress = SqlKeyStore(engines.database), engines.egress
+    store, egress = engines.record.keys, engines.egress
     keys = Keys(store=store, clock=now, monotonic=time.monotonic)
     key_set = _build_key_set(settings.jwt_jwks_url, egress=egress)
     authenticator = Authenticator(
@@ -49,7 +47,7 @@ def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> A
     )
     windows = _open_windows(settings)
     admission = Admission(windows=windows, user_limits=_user_limits(settings), secret=engines.secret, make_id=new_id)
-    ledger = Ledger(store=SqlUsageStore(engines.database), clock=now, make_id=new_id)
+    ledger = Ledger(store=engines.record.usage, clock=now, make_id=new_id)
     return Access(
         authenticator=authenticator,
         keys=keys,

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
 from app.models import Label
+from app.utils.dynamo_address import DynamoAddress, is_dynamo
 
 # Files that come with the service are found beside it, whatever directory it is started from.
 HOME = Path(__file__).resolve().parent.parent
@@ -216,11 +217,23 @@ class Settings(BaseSettings):
         return self.pgvector_url.get_secret_value() if self.pgvector_url else self.database
 
     @cached_property
+    def _database_server(self) -> str:
+        """The URL whose host is asked: of a table in DynamoDB that of its endpoint."""
+        if not is_dynamo(self.database):
+            return self.database
+        try:
+            return DynamoAddress.parse(self.database).server
+        except ValueError:
+            raise ConfigurationError(
+                "DATABASE_URL must be of the form dynamodb://TABLE?region=REGION or ...&endpoint=http://HOST:PORT."
+            ) from None
+
+    @cached_property
     def stores(self) -> dict[str, str]:
         """The URLs of the stores that are servers, and of the key set, by the name of their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
-            "DATABASE_URL": self.database,
+            "DATABASE_URL": self._database_server,
             "CHROMA_URL": self.chroma_url,
             "PGVECTOR_URL": self.vector_database if self.vector_store == "pgvector" else None,
             "REDIS_URL": redis_url,

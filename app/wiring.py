@@ -40,9 +40,6 @@ from app.services.session_access import SessionAccess
 from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
 from app.services.usage import Ledger
-from app.stores.sql.documents import SqlDocumentStore
-from app.stores.sql.echoes import SqlEchoStore
-from app.stores.sql.replays import SqlReplayStore
 from app.utils.monitoring import Metrics
 
 if TYPE_CHECKING:
@@ -123,7 +120,7 @@ async def open_services(
         enforcement = await stack.enter_async_context(
             open_enforcement(
                 settings,
-                echo_store=SqlEchoStore(engines.database),
+                echo_store=engines.record.echoes,
                 secret=engines.secret,
                 clock=now,
                 shared=shared,
@@ -180,7 +177,7 @@ async def _examine(services: Services) -> None:
 def _build(parts: Parts) -> Services:
     """Plain constructor calls, from the bottom up."""
     settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
-    documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
+    documents = engines.record.documents
     recorder = Recorder(
         metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), ledger=access.ledger, clock=now
     )
@@ -209,10 +206,10 @@ def _build(parts: Parts) -> Services:
         catalog=parts.models.catalog,
         documents=documents,
         decisions=recorder.decisions,
-        sessions=SessionAccess(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
+        sessions=SessionAccess(store=engines.record.sessions, chores=chores, clock=now, make_id=new_id),
         session_upkeep=_build_session_upkeep(parts, gateway=gateway, chores=chores),
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
-        replays=Replays(store=SqlReplayStore(engines.database, clock=now), secret=engines.secret),
+        replays=Replays(store=engines.record.replays, secret=engines.secret),
         cache=engines.cache,
         caching=caching,
         index=engines.index,
@@ -285,7 +282,7 @@ def _build_gateway(
     return Gateway(
         admission=parts.access.admission,
         budgets=parts.access.budgets,
-        sessions=Sessions(store=parts.engines.sessions, chores=chores, clock=now, make_id=new_id),
+        sessions=Sessions(store=parts.engines.record.sessions, chores=chores, clock=now, make_id=new_id),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),
         cache=caching.reuse,
@@ -305,7 +302,7 @@ def _build_gateway(
 
 def _build_session_upkeep(parts: Parts, *, gateway: Gateway, chores: Chores) -> SessionUpkeep:
     return SessionUpkeep(
-        store=parts.engines.sessions,
+        store=parts.engines.record.sessions,
         chores=chores,
         ask=lambda request, caller: gateway.answer(request, caller=caller),
         clock=now,

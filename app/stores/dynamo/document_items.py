@@ -110,8 +110,9 @@ class StoredDocument:
             document: Write = put_at(_write(self), revision=self.revision)
         else:
             document = Delete(item_key, Equal("revision", self.revision))
-        amounts = {name: now - self.counted[name] for name, now in (tally(self) | _none(self.counted)).items()}
-        amounts = {name: amount for name, amount in amounts.items() if amount > 0 or (amount and not _stays(name))}
+        counted = tally(self)
+        grown = {name: counted[name] - self.counted[name] for name in counted.keys() | self.counted.keys()}
+        amounts = {name: amount for name, amount in grown.items() if amount > 0 or (amount and not _stays(name))}
         amounts |= {"found": 1} if found else {}
         if not amounts:
             return [document]
@@ -133,10 +134,6 @@ def tally(document: StoredDocument) -> Counter[str]:
 def _stays(name: str) -> bool:
     """That a space once had a live version stays true."""
     return name.startswith("once#")
-
-
-def _none(counted: Counter[str]) -> Counter[str]:
-    return Counter(dict.fromkeys(counted, 0))
 
 
 def document_key(key: DocumentKey) -> Key:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from app.errors import InvalidRequestError, NotFoundError
@@ -134,13 +135,10 @@ class DynamoDocumentStore:
 
     async def claim_job(self, *, now: datetime, lease_seconds: float) -> Job | None:
         async for item in self._table.query(JOBS, index=DUE, last=f"{codec.write_moment(now)}~"):
-            job = await self._claim_of(Key.of(item), now=now, seconds=lease_seconds)
+            job = await self._table.again(partial(self._claim, Key.of(item), now=now, seconds=lease_seconds))
             if job is not None:
                 return job
         return None
-
-    async def _claim_of(self, key: Key, *, now: datetime, seconds: float) -> Job | None:
-        return await self._table.again(lambda: self._claim(key, now=now, seconds=seconds))
 
     async def _claim(self, key: Key, *, now: datetime, seconds: float) -> Job | None:
         item = await self._table.get(key)
@@ -152,10 +150,7 @@ class DynamoDocumentStore:
 
     async def release_leases(self) -> None:
         async for item in self._table.query(JOBS, index=DUE):
-            await self._release_of(Key.of(item))
-
-    async def _release_of(self, key: Key) -> None:
-        await self._table.again(lambda: self._release(key))
+            await self._table.again(partial(self._release, Key.of(item)))
 
     async def _release(self, key: Key) -> None:
         item = await self._table.get(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -45,7 +46,7 @@ class DynamoEchoStore:
         facts = {"label": int(label), "tenant": tenant, "version": version, **_expiry(expires_at)}
         rows = [{**facts, "fingerprints": part.astype(LITTLE_ENDIAN).tobytes()} for part in parts]
         for batch in in_batches(rows, _ROWS_AT_ONCE):
-            if not await self._table.again(lambda batch=batch: self._add(batch, version=version)):
+            if not await self._table.again(partial(self._add, batch, version=version)):
                 return
 
     async def _add(self, rows: Sequence[Item], *, version: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from app.errors import ConflictError
 from app.models import Label
@@ -64,17 +65,17 @@ async def set_floor(table: Table, collection: str, *, tenant: str, floor: Label,
     keys = [Key.of(item) async for item in table.query(partition, keys_only=True)]
     raised = 0
     for key in keys:
-        raised += await table.again(lambda key=key: _raise(table, key, floor=floor, now=clock()))
+        raised += await table.again(partial(_raise, table, key, floor=floor, clock=clock))
     return raised
 
 
-async def _raise(table: Table, key: Key, *, floor: Label, now: datetime) -> int:
+async def _raise(table: Table, key: Key, *, floor: Label, clock: Clock) -> int:
     item = await table.get(key)
     document = None if item is None else read_document(item)
     below = [] if document is None else [version for version in document.standing() if version.label < floor]
     if document is None or not below:
         return 0
-    first = await table.count("documents", len(below))
+    first, now = await table.count("documents", len(below)), clock()
     for number, version in enumerate(below, start=first):
         version.change(label=floor, updated_at=now)
         if version.live:

@@ -120,11 +120,10 @@ def history_partition(user_id: str, *, tenant: str) -> str:
 
 def node(header: Header, turn: Turn, *, number: int, parent: int, text: str) -> Item:
     """A turn's place in the tree, without what it says: that is in the items whose name begins with `text`."""
-    written = write_moment(turn.created_at)
-    listed = {
-        "lpk": history_partition(header.user_id, tenant=header.tenant),
-        "lsk": codec.join(written, number, header.incarnation),
-    }
+    listed: Item = {}
+    if header.user_id is not None:
+        listed["lpk"] = history_partition(header.user_id, tenant=header.tenant)
+        listed["lsk"] = codec.join(write_moment(turn.created_at), number, header.incarnation)
     return {
         "pk": header.partition,
         "sk": codec.join("node", number),
@@ -133,7 +132,7 @@ def node(header: Header, turn: Turn, *, number: int, parent: int, text: str) -> 
         "session": header.id,
         "tenant": header.tenant,
         **facts(turn, text=text),
-        **(listed if header.user_id is not None else {}),
+        **listed,
     }
 
 

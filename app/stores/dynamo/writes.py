@@ -93,11 +93,13 @@ def render(write: Write, *, table: str) -> tuple[str, dict[str, Any]]:
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
     arguments: dict[str, Any] = {"TableName": table}
+    target: dict[str, Any]
     match write:
         case Put(item=item):
             operation, target = "Put", {"Item": write_item(item)}
         case Add(key=key):
-            operation, target = "Update", {"Key": key.write(), "UpdateExpression": _update(write, names, values)}
+            expression = _update(write, names, values)
+            operation, target = "Update", {"Key": key.write(), "UpdateExpression": expression}
         case Delete(key=key):
             operation, target = "Delete", {"Key": key.write()}
         case Check(key=key):
@@ -128,7 +130,7 @@ def _condition(condition: Condition, names: dict[str, str], values: dict[str, An
 def _update(add: Add, names: dict[str, str], values: dict[str, Any]) -> str:
     clauses = []
     for word, sign, given in (("ADD", " ", add.amounts), ("SET", " = ", add.values)):
-        terms = []
+        terms: list[str] = []
         for name, value in given.items():
             mark = f"{word.lower()}{len(terms)}"
             names[f"#{mark}"], values[f":{mark}"] = name, write_value(value)
