@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     workers: int = Field(default=1, ge=1, le=64)
     ingest_workers: int = Field(default=8, ge=0, le=64)
+    serverless: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: CommaSeparated = ()
     rate_limit_per_minute: int = Field(default=60, ge=0)
@@ -147,6 +148,8 @@ class Settings(BaseSettings):
             raise ConfigurationError("CLOUD_CLEARANCE may be public or internal: confidential data stays local.")
         self._check_admin_key()
         self._check_tokens()
+        if self.serverless and self.vector_store == "chroma" and self.chroma_url is None:
+            raise ConfigurationError("SERVERLESS=true keeps no server: set CHROMA_URL, or VECTOR_STORE=memory.")
         if not self.loopback and not self.protected and not self.allow_open:
             raise ConfigurationError(
                 f"HOST={self.host} is reachable from other machines. Set ADMIN_KEY (and send it as a bearer key), "

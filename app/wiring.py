@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from app.cache_wiring import Caching, build_caching
 from app.config import Settings
 from app.embedding_wiring import NamedEmbeddings
 from app.engine_wiring import ALONE, Engines, ProcessRole, metrics_folder, new_id, now, open_engines
-from app.errors import UnknownModelError
+from app.errors import SluiceError, UnknownModelError
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -44,6 +45,8 @@ from app.utils.monitoring import Metrics
 
 if TYPE_CHECKING:
     pass
+
+logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 REFRESH_SECONDS = 15.0
@@ -87,6 +90,7 @@ class Services:
     caching: Caching
     index: VectorIndex
     embedder: EmbeddingModel
+    settle: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +128,7 @@ async def open_services(
                 secret=engines.secret,
                 clock=now,
                 shared=shared,
+                serverless=settings.serverless,
             )
         )
         access = build_access(settings, engines=engines, metrics=metrics)
@@ -143,7 +148,9 @@ async def open_services(
             await services.documents.release_leases()
         if settings.debug:
             _start(stack, metrics.watch_event_loop())
-        if not at_rest:
+        if settings.serverless:
+            await services.catalog.refresh()
+        elif not at_rest:
             _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
@@ -172,6 +179,20 @@ async def _examine(services: Services) -> None:
     """Bring the indexes in step with the record, beside the first requests."""
     await services.doctor.examine_and_repair()
     services.ingestion.wake()
+
+
+async def _settle(ledger: Ledger, ingestion: Ingestion, chores: Chores) -> None:
+    """Do now what is else done beside the requests: a process that is frozen next has no beside.
+
+    Sessions get no titles and summaries from models there: the end of an answer would wait for another one.
+    """
+    while len(chores):
+        await chores.take()
+    try:
+        await ledger.write()
+        await ingestion.settle()
+    except SluiceError as error:  # it is kept, and tried again with the next answer
+        logger.warning("not settled", extra={"code": error.code})
 
 
 def _build(parts: Parts) -> Services:
@@ -214,6 +235,7 @@ def _build(parts: Parts) -> Services:
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
+        settle=lambda: _settle(access.ledger, ingestion, chores),
     )
 
 
@@ -260,6 +282,7 @@ def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
         at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
         shared=parts.shared,
         announce=engines.bell.ring if engines.bell else None,
+        beside=not settings.serverless,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from app.models import Label
@@ -48,17 +50,14 @@ class Additions:
         """Store the uploads, whose digests are given in the same order, with a job to index each new version."""
         stored: list[DocumentVersion] = []
         for pairs in in_batches(zip(uploads, digests, strict=True), UPLOADS_AT_ONCE):
-            written: dict[int, str] = {}
-
-            async def change(
-                pairs: Sequence[tuple[NewDocument, str]] = pairs, written: dict[int, str] = written
-            ) -> list[DocumentVersion]:
-                return await self._add(pairs, written=written)
-
-            stored += await self.table.again(change)
+            ids = [self.new_id() for _ in pairs]
+            stored += await self.table.again(partial(self._add, pairs, ids=ids, written=set()))
         return stored
 
-    async def _add(self, pairs: Sequence[tuple[NewDocument, str]], *, written: dict[int, str]) -> list[DocumentVersion]:
+    async def _add(
+        self, pairs: Sequence[tuple[NewDocument, str]], *, ids: Sequence[str], written: set[str]
+    ) -> list[DocumentVersion]:
+        """Store uploads under these ids; of those that are `written` the bytes are there."""
         now = self.clock()
         known = await self._documents(upload.key for upload, _ in pairs)
         floors = await self.floors((upload.key.tenant, upload.key.collection) for upload, _ in pairs)
@@ -72,10 +71,13 @@ class Additions:
             version = standing.repeated(upload, digest)
             if version is None:
                 label = max(upload.label, standing.label, floors[upload.key.tenant, upload.key.collection])
-                version = new_version(upload, id=await self._write(at, upload, written=written), label=label, now=now)
+                version = new_version(upload, id=ids[at], label=label, now=now)
                 standing.add(version, digest, number=first + at, now=now)
                 added.append(version)
             stored.append(version)
+        contents = {id: upload.content for id, (upload, _) in zip(ids, pairs, strict=True)}
+        await self._write({version.id: contents[version.id] for version in added if version.id not in written})
+        written |= {version.id for version in added}
         await self._commit([each.document for each in known.values() if each.grown], added, floors=floors)
         return stored
 
@@ -91,14 +93,11 @@ class Additions:
         await self.table.commit(*writes)
         await self.table.delete_many(Key(UNFINISHED, version.id) for version in added)
 
-    async def _write(self, at: int, upload: NewDocument, *, written: dict[int, str]) -> str:
-        """The id of the version that the upload becomes, under which its bytes are stored once."""
-        if at not in written:
-            id = self.new_id()
-            await self.table.put_many([{"pk": UNFINISHED, "sk": id, "begun": write_moment(self.clock())}])
-            await self.contents.write_bytes(id, upload.content)
-            written[at] = id
-        return written[at]
+    async def _write(self, contents: dict[str, bytes]) -> None:
+        """Store bytes by version, noted before they are there."""
+        begun = write_moment(self.clock())
+        await self.table.put_many({"pk": UNFINISHED, "sk": id, "begun": begun} for id in contents)
+        await asyncio.gather(*(self.contents.write_bytes(id, content) for id, content in contents.items()))
 
     async def _documents(self, keys: Iterable[DocumentKey]) -> dict[DocumentKey, _Standing]:
         found = await self.table.get_many(document_key(key) for key in keys)

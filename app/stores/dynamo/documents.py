@@ -46,6 +46,10 @@ class DynamoDocumentStore:
         self._additions = Additions(table=table, contents=self._contents, clock=clock, new_id=new_id)
         self._searches = searches.Searches(table=table, contents=self._contents)
 
+    @property
+    def finds_words(self) -> bool:
+        return False
+
     # Uploads
 
     async def add(self, documents: Sequence[NewDocument]) -> list[DocumentVersion]:

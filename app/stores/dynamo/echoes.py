@@ -22,7 +22,7 @@ LITTLE_ENDIAN: Final = "<u8"
 _ECHOES: Final = "echoes"
 _NUMBERS: Final = Key("echo-numbers", "echo-numbers")
 # Beside the counter and the version in one transaction of 100 writes and 4 MB: a row holds 40 KB and has a note.
-_ROWS_AT_ONCE: Final = 40
+_ROWS_AT_ONCE: Final = 16
 
 
 class DynamoEchoStore:

@@ -20,8 +20,10 @@ from app.utils.dynamo_address import DynamoAddress
 TRANSACTION_WRITES: Final = 100
 BATCH_WRITES: Final = 25
 BATCH_READS: Final = 100
-# An item holds 400 KB with the names of its attributes. A batch of 25 of these stays within a request's 16 MB.
-PART_BYTES: Final = 350 * 1024
+# An item holds 400 KB with the names of its attributes.
+PART_BYTES: Final = 320 * 1024
+# A request takes 16 MB; one of more than 1 MB, with bytes in base64, holds up the event loop while it is sent.
+BATCH_BYTES: Final = 700 * 1024
 
 # So often is a change tried anew that another one came before; the pauses in between add up to some seconds.
 ATTEMPTS: Final = 24
@@ -164,20 +166,22 @@ class Table:
 
     async def put_many(self, items: Iterable[Item]) -> None:
         """Store items that no reader looks at before something else names them: not all of them at once."""
-        requests = ({"PutRequest": {"Item": write_item(item)}} for item in items)
-        await self._write_batches(requests)
+        await self._write_batches(
+            [{"PutRequest": {"Item": write_item(item)}} for item in batch] for batch in _light_batches(items)
+        )
 
     async def delete_many(self, keys: Iterable[Key]) -> None:
-        await self._write_batches({"DeleteRequest": {"Key": key.write()}} for key in keys)
+        batches = in_batches(keys, BATCH_WRITES)
+        await self._write_batches([{"DeleteRequest": {"Key": key.write()}} for key in batch] for batch in batches)
 
     async def empty(self, pk: str, *, first: str = "", last: str = "\U0010ffff") -> None:
         """Delete the items of a partition from `first` to `last`."""
         await self.delete_many([Key.of(item) async for item in self.query(pk, first=first, last=last, keys_only=True)])
 
-    async def _write_batches(self, requests: Iterable[Mapping[str, Any]]) -> None:
+    async def _write_batches(self, batches: Iterable[Sequence[Mapping[str, Any]]]) -> None:
         """A few batches at a time, so that what is large is not all in memory twice."""
-        for batches in in_batches(in_batches(requests, BATCH_WRITES), REQUESTS_AT_ONCE):
-            await asyncio.gather(*(self._write_batch(batch) for batch in batches))
+        for several in in_batches(batches, REQUESTS_AT_ONCE):
+            await asyncio.gather(*(self._write_batch(batch) for batch in several))
 
     async def _write_batch(self, requests: Sequence[Mapping[str, Any]]) -> None:
         left: Any = {self._name: requests}
@@ -208,6 +212,20 @@ def in_batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """Split into lists of at most `size`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _light_batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    weight = 0
+    for item in items:
+        added = sum(len(value) for value in item.values() if isinstance(value, str | bytes))
+        if batch and (len(batch) == BATCH_WRITES or weight + added > BATCH_BYTES):
+            yield batch
+            batch, weight = [], 0
+        batch.append(item)
+        weight += added
+    if batch:
         yield batch
 
 

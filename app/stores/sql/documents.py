@@ -33,6 +33,10 @@ class SqlDocumentStore:
         self._clock = clock
         self._new_id = new_id
 
+    @property
+    def finds_words(self) -> bool:
+        return True
+
     async def add(self, documents: Sequence[NewDocument]) -> list[DocumentVersion]:
         # Hashing 100 MB takes a good part of a second, and needs nothing of the event loop.
         digests = await asyncio.to_thread(lambda: [digest(document) for document in documents])
