@@ -25,6 +25,7 @@ from app.protocols import CacheStore, EmbeddingModel, Reranker, VectorIndex
 from app.record_wiring import Record, open_record
 from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer
+from app.stores.deferred_index import DeferredVectorIndex
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
 from app.utils.locks import locked
@@ -211,6 +212,8 @@ async def _open_index(settings: Settings, *, chroma: ChromaServer | None, role: 
         return MemoryVectorIndex()
     if settings.vector_store == "pgvector":
         return await _open_pgvector(settings)
+    if settings.serverless:
+        return DeferredVectorIndex(lambda: _connect_chroma(settings.chroma_url or ""))
     engine = await asyncio.to_thread(_import_chroma)
     if chroma is not None:
         return await engine.attach(chroma)
@@ -222,6 +225,11 @@ async def _open_pgvector(settings: Settings) -> VectorIndex:
     from app.stores.pgvector import PgVectorIndex
 
     return await PgVectorIndex.connect(settings.vector_database)
+
+
+async def _connect_chroma(url: str) -> VectorIndex:
+    engine = await asyncio.to_thread(_import_chroma)
+    return await engine.connect(url, within=0.0)
 
 
 def _import_chroma() -> type[ChromaVectorIndex]:

@@ -21,7 +21,7 @@ class QuietRequestHandler(WSGIRequestHandler):
 
 
 def copy_tables_once() -> None:
-    """moto copies the table anew for each of a transaction's writes before it does the first; one copy is the same."""
+    """Moto copies the table anew for each of a transaction's writes before it does the first; one copy is the same."""
     copies: dict[int, Any] = {}
     transact = models.DynamoDBBackend.transact_write_items
 
