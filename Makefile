@@ -70,7 +70,7 @@ $(VENV)/.aws: requirements-aws.txt $(VENV)/.runtime
 aws: $(VENV)/.aws ## Add what DATABASE_URL=dynamodb://... and AWS Lambda need
 
 deploy: $(AWS)/.environment/.installed ## Check and deploy deploy/aws (ENV=name); DRY_RUN=1 shows what would be done
-	@$(AWS)/.environment/bin/python $(AWS)/deploy.py $(if $(DRY_RUN),--dry-run) "$(ENV)"
+	@$(AWS)/.environment/bin/python scripts/deploy_aws.py $(if $(DRY_RUN),--dry-run) "$(ENV)"
 
 # The clients that the service is tested with: each has an environment of its own, because they do not agree on versions.
 
