@@ -6,18 +6,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import JSONValue, Label, Passage
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
 from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, NewDocument
-from app.stores.dynamo import codec, job_rules, relabels, searches
+from app.stores.dynamo import job_rules, relabels, searches
 from app.stores.dynamo.additions import Additions
 from app.stores.dynamo.contents import Contents
 from app.stores.dynamo.document_items import (
-    JOBS,
     StoredDocument,
     document_key,
     find_document,
@@ -28,8 +26,9 @@ from app.stores.dynamo.document_items import (
     read_document,
 )
 from app.stores.dynamo.echoes import forget_echoes
-from app.stores.dynamo.table import DUE, LISTS, LostError, Table
-from app.stores.dynamo.writes import Add, Delete, Key, Present, Write
+from app.stores.dynamo.job_queue import JobQueue
+from app.stores.dynamo.table import LISTS, LostError, Table
+from app.stores.dynamo.writes import Add, Delete, Key, Present
 from app.stores.uploads import context, digest
 
 LONGEST_CURSOR: Final = 18
@@ -43,6 +42,7 @@ class DynamoDocumentStore:
         self._clock = clock
         self._new_id = new_id
         self._contents = Contents(table)
+        self._queue = JobQueue(table=table, clock=clock)
         self._additions = Additions(table=table, contents=self._contents, clock=clock, new_id=new_id)
         self._searches = searches.Searches(table=table, contents=self._contents)
 
@@ -138,34 +138,13 @@ class DynamoDocumentStore:
     # Jobs
 
     async def claim_job(self, *, now: datetime, lease_seconds: float) -> Job | None:
-        async for item in self._table.query(JOBS, index=DUE, last=f"{codec.write_moment(now)}~"):
-            job = await self._table.again(partial(self._claim, Key.of(item), now=now, seconds=lease_seconds))
-            if job is not None:
-                return job
-        return None
-
-    async def _claim(self, key: Key, *, now: datetime, seconds: float) -> Job | None:
-        item = await self._table.get(key)
-        document = None if item is None else read_document(item)
-        job = None if document is None else job_rules.claim(document, now=now, lease_seconds=seconds)
-        if document is not None and job is not None:
-            await self._table.commit(*document.writes())
-        return job
+        return await self._queue.claim(now=now, lease_seconds=lease_seconds)
 
     async def release_leases(self) -> None:
-        async for item in self._table.query(JOBS, index=DUE):
-            await self._table.again(partial(self._release, Key.of(item)))
-
-    async def _release(self, key: Key) -> None:
-        item = await self._table.get(key)
-        document = None if item is None else read_document(item)
-        if document is not None and any(job.leased_until is not None for job in document.jobs):
-            for job in document.jobs:
-                job.leased_until = None
-            await self._table.commit(*document.writes())
+        await self._queue.release_leases()
 
     async def retry_job(self, job: Job, *, due: datetime) -> None:
-        await self._change(job.version.id, lambda document: job_rules.retry(document, job, due=due))
+        await self._queue.change(job.version.id, lambda document: job_rules.retry(document, job, due=due))
 
     async def report(self, version: str, *, stage: str, done: int, total: int) -> bool:
         def change(document: StoredDocument) -> bool:
@@ -175,7 +154,7 @@ class DynamoDocumentStore:
             job_rules.renew(document, version, now=self._clock())
             return True
 
-        document = await self._change(version, change)
+        document = await self._queue.change(version, change)
         stored = None if document is None else document.version(version)
         return stored is not None and not stored.removed
 
@@ -184,7 +163,7 @@ class DynamoDocumentStore:
             job_rules.renew(document, version, now=self._clock())
             return True
 
-        await self._change(version, change)
+        await self._queue.change(version, change)
 
     async def save_chunks(
         self,
@@ -213,25 +192,14 @@ class DynamoDocumentStore:
             return True
 
         # The label first: nobody reads the chunks under one that is too low.
-        if await self._change(version, change) is not None:
+        if await self._queue.change(version, change) is not None:
             await self._contents.replace(version, text=text, chunks=chunks)
 
     async def publish(self, job: Job, *, space: str | None, label: Label | None = None) -> bool:
-        version = job.version.id
-
-        async def change() -> bool:
-            document = await find_document(self._table, version)
-            if document is None or not job_rules.finish(document, job):
-                return False
-            numbers = await self._numbers(len(document.versions) + 1)
-            live = job_rules.publish(document, job, space=space, label=label, now=self._clock(), numbers=numbers)
-            await self._table.commit(*document.writes(found=live))
-            return live
-
-        return await self._table.again(change)
+        return await self._queue.publish(job, space=space, label=label)
 
     async def fail(self, job: Job, *, code: str, message: str) -> None:
-        await self._change(
+        await self._queue.change(
             job.version.id,
             lambda document: job_rules.fail(document, job, code=code, message=message, now=self._clock()),
         )
@@ -243,7 +211,7 @@ class DynamoDocumentStore:
             document = await self._read(key)
             if document is None or any(version.label > clearance for version in document.versions):
                 return None
-            numbers = await self._numbers(len(document.versions))
+            numbers = await self._queue.numbers(len(document.versions))
             job_rules.retire(document, document.versions, now=self._clock(), numbers=numbers)
             await self._table.commit(*document.writes(found=True))
             return [version.id for version in document.versions]
@@ -271,7 +239,7 @@ class DynamoDocumentStore:
             document.versions = [each for each in document.versions if each.id != version]
             return True
 
-        await self._change(version, change, found=True, beside=[Delete(pointer(version))])
+        await self._queue.change(version, change, found=True, beside=[Delete(pointer(version))])
 
     async def unfinished(self, versions: Sequence[str]) -> int:
         documents = await find_documents(self._table, versions)
@@ -326,7 +294,7 @@ class DynamoDocumentStore:
 
     async def queue_indexing(self, versions: Sequence[str]) -> None:
         for id in dict.fromkeys(versions):
-            (number,) = await self._numbers(1)
+            (number,) = await self._queue.numbers(1)
 
             def change(document: StoredDocument, id: str = id, number: int = number) -> bool:
                 version = document.version(id)
@@ -335,7 +303,7 @@ class DynamoDocumentStore:
                 job_rules.queue(document, version, JobKind.INDEX, now=self._clock(), number=number)
                 return True
 
-            await self._change(id, change)
+            await self._queue.change(id, change)
 
     async def unused_spaces(self) -> list[str]:
         return await self._searches.unused_spaces()
@@ -358,30 +326,6 @@ class DynamoDocumentStore:
     async def _read(self, key: DocumentKey) -> StoredDocument | None:
         item = await self._table.get(document_key(key))
         return None if item is None else read_document(item)
-
-    async def _change(
-        self,
-        version: str,
-        change: Callable[[StoredDocument], bool],
-        *,
-        found: bool = False,
-        beside: Sequence[Write] = (),
-    ) -> StoredDocument | None:
-        """Change the version's document, unless `change` returns false; the document as it is then stored."""
-
-        async def attempt() -> StoredDocument | None:
-            document = await find_document(self._table, version)
-            if document is None or not change(document):
-                return None
-            await self._table.commit(*document.writes(found=found), *beside)
-            return document
-
-        return await self._table.again(attempt)
-
-    async def _numbers(self, amount: int) -> range:
-        """Numbers that no other job has; later ones are greater."""
-        first = await self._table.count("documents", amount)
-        return range(first, first + amount)
 
 
 def _read_cursor(cursor: str) -> int:
