@@ -69,7 +69,14 @@ def test_imports_go_down_only_and_in_no_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "layer"), [("litellm", "app/providers"), ("chromadb", "app/stores"), ("redis", "app/stores")]
+    ("package", "layer"),
+    [
+        ("litellm", "app/providers"),
+        ("chromadb", "app/stores"),
+        ("redis", "app/stores"),
+        ("aiobotocore", "app/stores"),
+        ("botocore", "app/stores"),
+    ],
 )
 def test_an_engine_is_imported_in_one_adapter_only(package: str, layer: str) -> None:
     """Each of the heavy engines is known to a single module or small package, in the layer of its kind."""
