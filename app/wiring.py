@@ -181,7 +181,7 @@ async def _examine(services: Services) -> None:
     services.ingestion.wake()
 
 
-async def _settle(ledger: Ledger, ingestion: Ingestion, chores: Chores) -> None:
+async def _settle(access: Access, ingestion: Ingestion, chores: Chores) -> None:
     """Do now what is else done beside the requests: a process that is frozen next has no beside.
 
     Sessions get no titles and summaries from models there: the end of an answer would wait for another one.
@@ -189,7 +189,8 @@ async def _settle(ledger: Ledger, ingestion: Ingestion, chores: Chores) -> None:
     while len(chores):
         await chores.take()
     try:
-        await ledger.write()
+        await access.ledger.write()
+        await access.budgets.refresh()
         await ingestion.settle()
     except SluiceError as error:  # it is kept, and tried again with the next answer
         logger.warning("not settled", extra={"code": error.code})
@@ -235,7 +236,7 @@ def _build(parts: Parts) -> Services:
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
-        settle=lambda: _settle(access.ledger, ingestion, chores),
+        settle=lambda: _settle(access, ingestion, chores),
     )
 
 
