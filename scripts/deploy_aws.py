@@ -44,7 +44,7 @@ def commands(name: str, environment: dict[str, Any], *, revision: str) -> list[C
     registry = repository.partition("/")[0]
     login = f"aws ecr get-login-password --region {region} | docker login --username AWS --password-stdin {registry}"
     return [
-        ("docker", "build", "--platform", "linux/amd64", "--target", "aws", "--tag", image, str(ROOT)),
+        ("docker", "build", "--platform", "linux/amd64", "--build-arg", "EXTRAS=aws", "--tag", image, str(ROOT)),
         ("sh", "-c", login),
         ("docker", "push", image),
         (

@@ -74,7 +74,7 @@ def test_a_dry_run_checks_the_template_and_shows_what_would_be_done(tmp_path: Pa
     )
     assert "cfn-lint finds nothing wrong" in done.stdout
     assert done.stdout.count("would run: ") == 4
-    assert "--target aws" in done.stdout
+    assert "--build-arg EXTRAS=aws" in done.stdout
 
 
 @pytest.mark.slow

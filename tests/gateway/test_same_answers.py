@@ -58,6 +58,11 @@ STEPS: tuple[tuple[str, str, Any], ...] = (
 )
 
 
+def in_order(value: dict[str, Any]) -> dict[str, Any]:
+    """What raised a label has no order."""
+    return value | ({"raised_by": sorted(value["raised_by"], key=str)} if "raised_by" in value else {})
+
+
 async def play(service: Service) -> list[str]:
     """The status and the answer of each step, without what differs from run to run."""
     answers = []
@@ -65,7 +70,7 @@ async def play(service: Service) -> list[str]:
         asked = {**body, "model": "builtin/extractive"} if path == "/chat" else body
         async with service.client.request(method, path, json=asked) as response:
             text = await response.text()
-        written = json.dumps(json.loads(text), sort_keys=True) if text else ""
+        written = json.dumps(json.loads(text, object_hook=in_order), sort_keys=True) if text else ""
         for pattern, name in VOLATILE:
             written = pattern.sub(name, written)
         written = re.sub(r'"key": "sk-[^"]+"', '"key": "KEY"', re.sub(r'"id": "[0-9a-f]{16}"', '"id": "ID"', written))
