@@ -13,8 +13,9 @@ from tests.support.dynamo import DynamoServer
 from tests.support.postgres import PostgresServer
 from tests.support.service import Service, running
 
-# What differs from run to run on one engine too.
+# What differs from run to run on one engine too, and the rank of a passage by its words, which DynamoDB has none of.
 VOLATILE = (
+    (re.compile(r'"words": (\d+|null)'), '"words": 0'),
     (re.compile(r"\b[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00)"), "MOMENT"),
     (re.compile(r'"score": [0-9.]+'), '"score": 0'),
@@ -40,7 +41,11 @@ STEPS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/search", {"query": "Where do they live?", "filter": {"year": {"lt": 2000}}}),
     ("POST", "/documents?wait=true", {"documents": [{"id": "hares", "content": "Hares have long ears."}]}),
     ("POST", "/search", {"query": "What ears do hares have?", "limit": 1}),
-    ("POST", "/chat", {"message": "Where do rabbits live?", "session_id": "s1", "user_id": "ada", "cache": False}),
+    (
+        # One passage: without words to look for, a second one that hardly bears on it is found here and not there.
+        *("POST", "/chat"),
+        {"message": "Where do rabbits live?", "session_id": "s1", "user_id": "ada", "documents": {"limit": 1}},
+    ),
     ("POST", "/chat", {"message": "And my card 4111 1111 1111 1111?", "session_id": "s1", "documents": False}),
     ("POST", "/chat", {"message": "What was that?", "session_id": "s1", "documents": False}),
     ("POST", "/chat", {"message": "Hello", "user_id": "ada", "documents": False}),
