@@ -25,7 +25,7 @@ CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: aws deploy help install run test test-all servers nginx clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
+.PHONY: aws deploy help install run test test-all servers nginx prometheus clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -123,6 +123,10 @@ nginx:
 	@command -v nginx >/dev/null || sh scripts/install_debian_package.sh nginx-light "a proxy to restart processes behind" \
 		|| echo "Skipping the test that needs nginx"
 
+prometheus:
+	@command -v prometheus >/dev/null || sh scripts/install_debian_package.sh prometheus "a real Prometheus to read the metrics" \
+		|| echo "Skipping the tests that need Prometheus"
+
 lint: $(VENV)/.dev $(VENV)/.weights ## Run the static checks side by side
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
 		check-style check-format check-types check-imports check-security
@@ -145,7 +149,7 @@ check-security: $(VENV)/.dev
 test: lint install servers ## Run the checks and the tests, with coverage
 	@$(TESTS) $(SIDE_BY_SIDE) $(COVERAGE) $(QUICK) $(ARGS) || { [ $$? -eq 1 ] && $(AGAIN) $(QUICK) $(ARGS); }
 
-test-all: lint install servers nginx clients ## The same with the slow tests: soaks, crash matrices, servers, clients
+test-all: lint install servers nginx prometheus clients ## The same with the slow tests: soaks, crash matrices, servers, clients
 	@$(TESTS) $(SIDE_BY_SIDE) $(COVERAGE) $(ARGS) || { [ $$? -eq 1 ] && $(AGAIN) $(ARGS); }
 
 # Upkeep
@@ -154,8 +158,9 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended by machine
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-readme: install $(VENV)/.dev ## Write the real output of the examples into the README
+readme: install $(VENV)/.dev ## Write the real output of the examples into the README, and the table of metrics
 	@$(PY) -m scripts.update_readme
+	@$(PY) -m scripts.update_metrics
 
 lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 takes the newest versions)
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt

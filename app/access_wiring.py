@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.config import Settings
@@ -11,12 +12,14 @@ from app.engine_wiring import Engines, new_id, now
 from app.models import Budget, Limits, Locality
 from app.protocols import WindowStore
 from app.services.admission import Admission
+from app.services.alerts import Alerts
 from app.services.auth import Authenticator
 from app.services.budgets import Budgets
 from app.services.key_sets import KeySet
 from app.services.keys import Keys
 from app.services.tokens import ClaimNames, TokenRules, Tokens
 from app.services.usage import Ledger
+from app.services.webhook import Webhook
 from app.stores.memory_windows import MemoryWindows
 from app.utils.monitoring import Metrics
 
@@ -30,6 +33,7 @@ class Access:
     admission: Admission
     ledger: Ledger
     budgets: Budgets
+    alerts: Alerts
     key_set: KeySet | None
     windows: WindowStore
 
@@ -45,28 +49,37 @@ def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> A
         tokens=_build_tokens(settings, key_set=key_set),
         protected=settings.protected,
     )
-    windows = _open_windows(settings)
-    admission = Admission(windows=windows, user_limits=_user_limits(settings), secret=engines.secret, make_id=new_id)
-    ledger = Ledger(store=engines.record.usage, clock=now, make_id=new_id)
+    windows = _open_windows(settings, egress=egress)
+    admission = Admission(
+        windows=windows,
+        user_limits=_user_limits(settings),
+        secret=engines.secret,
+        make_id=new_id,
+        is_shared=settings.redis_url is not None,
+    )
+    usage = engines.record.usage
+    ledger = Ledger(store=usage, clock=now, make_id=new_id)
+    alerts = Alerts(store=usage, metrics=metrics, webhook=_build_webhook(settings, egress=egress))
     return Access(
         authenticator=authenticator,
         keys=keys,
         admission=admission,
         ledger=ledger,
-        budgets=Budgets(ledger=ledger, tenant_budget=_tenant_budget(settings), clock=now, metrics=metrics),
+        budgets=Budgets(ledger=ledger, tenant_budget=_tenant_budget(settings), clock=now, report=alerts.report),
+        alerts=alerts,
         key_set=key_set,
         windows=windows,
     )
 
 
-def _open_windows(settings: Settings) -> WindowStore:
+def _open_windows(settings: Settings, *, egress: Egress) -> WindowStore:
     """Shared where there is Redis; without it each worker counts its share."""
     here = MemoryWindows(monotonic=time.monotonic, workers=settings.workers)
     if settings.redis_url is None:
         return here
     from app.stores.redis_windows import RedisWindows
 
-    return RedisWindows(settings.redis_url.get_secret_value(), fallback=here)
+    return RedisWindows(settings.redis_url.get_secret_value(), fallback=here, admits=egress.is_ours)
 
 
 def _user_limits(settings: Settings) -> Limits:
@@ -78,6 +91,18 @@ def _user_limits(settings: Settings) -> Limits:
 
 def _tenant_budget(settings: Settings) -> Budget:
     return Budget(day=settings.tenant_budget_day or None, month=settings.tenant_budget_month or None)
+
+
+def _build_webhook(settings: Settings, *, egress: Egress) -> Webhook | None:
+    url, secret = settings.budget_webhook_url, settings.webhook_key
+    if url is None or secret is None:
+        return None
+
+    async def post(body: bytes, headers: Mapping[str, str]) -> int | None:
+        answer = await egress.ask(url, locality=Locality.LOCAL, body=body, headers=headers)
+        return answer.status if answer is not None else None
+
+    return Webhook(post=post, secret=secret, clock=now, make_id=new_id)
 
 
 def _build_key_set(url: str | None, *, egress: Egress) -> KeySet | None:

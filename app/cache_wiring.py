@@ -14,6 +14,7 @@ from app.services.leases import LeasedCalls
 from app.services.purges import Purges
 from app.services.reuse import Reuse
 from app.services.semantic import SemanticCache
+from app.utils.instruments import CACHE_HELD_BYTES
 from app.utils.monitoring import Metrics
 
 
@@ -32,6 +33,7 @@ def build_caching(settings: Settings, *, engines: Engines, metrics: Metrics) -> 
     deciding = _answers(settings, engines=engines, store=engines.coordination, purges=purges)
     semantic = SemanticCache(store=engines.cache, secret=engines.secret, exact=exact, embedder=engines.embedder)
     tally = CacheTally(metrics=metrics)
+    metrics.sample(CACHE_HELD_BYTES, lambda: [((), engines.memory_cache.bytes_held)])
     reuse = Reuse(
         exact=exact,
         semantic=semantic,

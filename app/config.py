@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ SHORTEST_ADMIN_KEY = 16
 # HS256 asks for a key as long as its digest (RFC 7518, 3.2).
 SHORTEST_JWT_SECRET = 32
 FEWEST_DISTINCT_BYTES = 8
+# As the Standard Webhooks specification has it.
+SHORTEST_WEBHOOK_KEY, LONGEST_WEBHOOK_KEY = 24, 64
 
 
 def _split(value: object) -> object:
@@ -86,6 +89,8 @@ class Settings(BaseSettings):
     user_tokens_per_minute: int = Field(default=0, ge=0)
     tenant_budget_day: float = Field(default=0, ge=0)
     tenant_budget_month: float = Field(default=0, ge=0)
+    budget_webhook_url: str | None = None
+    budget_webhook_secret: SecretStr | None = None
 
     # Models and where they are
     openai_api_key: SecretStr | None = None
@@ -135,6 +140,13 @@ class Settings(BaseSettings):
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     cache_replay_pause: float = Field(default=0, ge=0, le=1)
 
+    # Traces
+    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str = "sluice"
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    trace_content: bool = False
+
     # Time-outs, in seconds
     timeout_connect: float = Field(default=5, gt=0)
     timeout_first_token: float = Field(default=60, gt=0)
@@ -150,6 +162,8 @@ class Settings(BaseSettings):
         self._check_tokens()
         if self.serverless and self.vector_store == "chroma" and self.chroma_url is None:
             raise ConfigurationError("SERVERLESS=true keeps no server: set CHROMA_URL, or VECTOR_STORE=memory.")
+        self._check_collector()
+        self._check_webhook()
         if not self.loopback and not self.protected and not self.allow_open:
             raise ConfigurationError(
                 f"HOST={self.host} is reachable from other machines. Set ADMIN_KEY (and send it as a bearer key), "
@@ -178,6 +192,31 @@ class Settings(BaseSettings):
         url = urlsplit(self.jwt_jwks_url or "")
         if self.jwt_jwks_url is not None and (url.scheme not in ("http", "https") or not url.hostname):
             raise ConfigurationError("JWT_JWKS_URL must be the http or https address of a JSON Web Key Set.")
+
+    def _check_collector(self) -> None:
+        url = urlsplit(self.otel_exporter_otlp_endpoint or "")
+        if self.otel_exporter_otlp_endpoint is not None and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT must be an address such as http://127.0.0.1:4318.")
+
+    def _check_webhook(self) -> None:
+        url = urlsplit(self.budget_webhook_url or "")
+        if self.budget_webhook_url is not None and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ConfigurationError("BUDGET_WEBHOOK_URL must be an http or https address.")
+        if self.budget_webhook_url is not None and self.webhook_key is None:
+            raise ConfigurationError(
+                "BUDGET_WEBHOOK_URL needs BUDGET_WEBHOOK_SECRET, which signs what is sent: 24 to 64 bytes in base64, "
+                "e.g. from `openssl rand -base64 32`."
+            )
+
+    @property
+    def webhook_key(self) -> bytes | None:
+        """The bytes of `BUDGET_WEBHOOK_SECRET`, whose text may begin with `whsec_`; `None` if it is not usable."""
+        secret = self.budget_webhook_secret.get_secret_value() if self.budget_webhook_secret else ""
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            return None
+        return key if SHORTEST_WEBHOOK_KEY <= len(key) <= LONGEST_WEBHOOK_KEY else None
 
     @property
     def _takes_tokens(self) -> bool:
@@ -233,7 +272,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def stores(self) -> dict[str, str]:
-        """The URLs of the stores that are servers, and of the key set, by the name of their setting."""
+        """The URLs of the stores that are servers, of the key set, the collector and the webhook, by their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
             "DATABASE_URL": self._database_server,
@@ -241,6 +280,8 @@ class Settings(BaseSettings):
             "PGVECTOR_URL": self.vector_database if self.vector_store == "pgvector" else None,
             "REDIS_URL": redis_url,
             "JWT_JWKS_URL": self.jwt_jwks_url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.otel_exporter_otlp_endpoint,
+            "BUDGET_WEBHOOK_URL": self.budget_webhook_url,
         }
         return {setting: url for setting, url in urls.items() if url is not None and urlsplit(url).hostname}
 

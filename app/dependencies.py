@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from app.errors import InvalidRequestError, RateLimitedError, ScopeError
-from app.limits import EdgeLimit, limit_headers
+from app.limits import EdgeLimit, address_of, limit_headers
 from app.models import Allowance, Caller, Label, Scope
 from app.services.admission import Admission
 from app.wiring import Services
@@ -41,6 +41,7 @@ class Permission:
         self, connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]
     ) -> Caller:
         caller = await services.authenticator.identify(bearer_key(connection.headers))
+        connection.state.tenant = caller.tenant
         require(self.scope, caller=caller)
         if not self._pipeline_counts:
             await _count(connection, caller=caller, admission=services.admission)
@@ -91,17 +92,24 @@ def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozense
 async def limit_rate(connection: HTTPConnection) -> None:
     """Count the request against its address; raises `RateLimitedError`. Either way the answer says what is left."""
     limit: EdgeLimit = connection.app.state.edge_limit
+    if not limit.per_minute:
+        return
+    admission: Admission = connection.app.state.services.admission
+    if admission.is_shared:
+        reservation = await admission.count_address(address_of(connection), per_minute=limit.per_minute)
+        connection.state.limit_headers = limit_headers(reservation.allowance)
+        reservation.refuse_excess()
+        return
     verdict = limit.admit(connection)
     if verdict is None:
         return
     connection.state.limit_headers = limit_headers(Allowance(requests=verdict.remainder))
     if not verdict.admitted:
-        raise RateLimitedError(retry_after=verdict.remainder.reset)
+        raise RateLimitedError(limit="address", retry_after=verdict.remainder.reset)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 AnyCaller = Annotated[Caller, Depends(Permission(None))]
-ChatCaller = Annotated[Caller, Depends(Permission(Scope.CHAT, pipeline_counts=True))]
 ExplanationCaller = Annotated[Caller, Depends(Permission(Scope.CHAT))]
 DocumentReader = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_READ))]
 DocumentWriter = Annotated[Caller, Depends(Permission(Scope.DOCUMENTS_WRITE))]

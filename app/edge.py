@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -10,9 +11,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import LOOPBACK_HOSTS
+from app.edge_log import log_access
 from app.errors import ForeignOriginError
+from app.routers.counting import count_response
 from app.routers.replies import error_response
 from app.utils.logging import REQUEST_ID
+from app.utils.surfaces import SURFACE, surface_of
 
 # A caller's own request id is kept only in this shape, so that it can carry no text into logs.
 REQUEST_ID_SHAPE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII)
@@ -31,8 +35,16 @@ class Edge:
     its browser ask too, so hosts and origins that are not this machine are refused.
     """
 
-    def __init__(self, app: ASGIApp, *, guarded: bool, make_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        guarded: bool,
+        make_id: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
+        self._monotonic = monotonic
         self._guarded = guarded
         self._make_id = make_id
 
@@ -44,18 +56,27 @@ class Edge:
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID_SHAPE.fullmatch(given) else self._make_id()
         REQUEST_ID.set(request_id)
+        SURFACE.set(surface_of(scope["path"]))
         state = scope.setdefault("state", {})
+        began, status = self._monotonic(), 0
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] in RESPONSE_STARTS:
+                count_response(message["status"], scope=scope)
                 own = {"x-request-id": request_id, **NEVER_GUESS, **state.get("limit_headers", {})}
                 MutableHeaders(scope=message).update(own)
+                status = message["status"]
             await send(message)
 
         if self._guarded and _foreign(headers):
             await error_response(ForeignOriginError())(scope, receive, send_with_id)
             return
-        await self._app(_without_trailing_slash(scope), receive, send_with_id)
+        scope = _without_trailing_slash(scope)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            log_access(scope, status=status, seconds=self._monotonic() - began)
 
 
 def _foreign(headers: Headers) -> bool:

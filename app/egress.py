@@ -24,10 +24,12 @@ from app.errors import (
     NotClearedError,
     UpstreamBrokenError,
     UpstreamError,
+    UpstreamGivenUpError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
 from app.models import Dispatch, Label, Locality
+from app.utils.tracing import CURRENT
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -137,6 +139,17 @@ class Response:
                     pass
 
 
+def tell_trace(headers: Mapping[str, str], *, url: str) -> Mapping[str, str]:
+    """The headers with the ids of the trace that the request belongs to, and nothing else that a client sent of it."""
+    span = CURRENT.get()
+    if span is None or span.context is None:
+        return headers
+    if span.recording:
+        address = urlsplit(url)
+        span.set({"server.address": address.hostname, "server.port": address.port})
+    return {**headers, "traceparent": span.context.traceparent}
+
+
 class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_errors(...)`)
     """Turn the transport's exceptions into ours, dropping their text, which may quote what was sent."""
 
@@ -149,8 +162,10 @@ class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if error is None or isinstance(error, UpstreamError):
             return
-        if isinstance(error, TimeoutError):
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
             raise UpstreamTimeoutError from None
+        if isinstance(error, TimeoutError):
+            raise UpstreamGivenUpError from None
         if isinstance(error, (aiohttp.ClientError, OSError)):
             raise (UpstreamBrokenError if self._while_reading else UpstreamUnavailableError) from None
 
@@ -196,10 +211,9 @@ class Egress:
         writing if a local model's peer is elsewhere, and `UpstreamError` for trouble on the way.
         """
         session = self._session_for(dispatch)
+        headers = tell_trace(request.headers, url=request.url)
         with _transport_errors():
-            response = await session.post(
-                request.url, data=request.body, headers=request.headers, allow_redirects=False
-            )
+            response = await session.post(request.url, data=request.body, headers=headers, allow_redirects=False)
         try:
             yield Response(response)
         finally:
@@ -215,7 +229,7 @@ class Egress:
     ) -> Description | None:
         """GET (or, with a body, POST) a question about a server itself; `None` if it does not answer.
 
-        The body names a model at most: client text never goes this way.
+        The body names a model or a budget at most: client text never goes this way.
         """
         session = self._local if locality is Locality.LOCAL else self._cloud
         method = hdrs.METH_GET if body is None else hdrs.METH_POST
@@ -227,10 +241,29 @@ class Egress:
         except (aiohttp.ClientError, OSError, UpstreamError):
             return None
 
+    async def report(self, url: str, *, body: bytes, headers: Mapping[str, str], within: float) -> int | None:
+        """POST what tells of requests, without any text of theirs; the status, `None` if there is no answer.
+
+        As with a local model, the connected peer has to be at an address of ours before anything is written.
+        """
+        timeout = aiohttp.ClientTimeout(total=within)
+        try:
+            async with self._local.post(
+                url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                await Response(response).body()
+                return response.status
+        except (aiohttp.ClientError, OSError, UpstreamError):
+            return None
+
     async def locate(self, url: str) -> Locality:
         """Local if every address that the URL's host has now is local. What cannot be looked up is cloud."""
         found = await _addresses(url)
         return Locality.LOCAL if found and all(address in self._networks for address in found) else Locality.CLOUD
+
+    def is_ours(self, address: str) -> bool:
+        """Whether the address is loopback, private or vouched for."""
+        return address in self._networks
 
     async def refuse_foreign(self, url: str, *, setting: str) -> None:
         """Raise `ConfigurationError` if a store, which takes text or what tells of it, is at an address not ours.
@@ -260,8 +293,13 @@ class Egress:
 
 
 async def _addresses(url: str) -> list[str]:
-    """The addresses that the URL's host has now; none if it cannot be looked up."""
-    host = urlsplit(url).hostname or ""
+    """The addresses that the URL's hosts have now, several of which have commas between them; not those unknown."""
+    _, _, hosts = urlsplit(url).netloc.rpartition("@")
+    found = await asyncio.gather(*(_look_up(urlsplit(f"//{host}").hostname or "") for host in hosts.split(",")))
+    return [address for addresses in found for address in addresses]
+
+
+async def _look_up(host: str) -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:

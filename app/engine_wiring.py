@@ -56,7 +56,7 @@ class Engines:
     """What the services stand on: the way out, the stores, the embedding model, the parsing processes.
 
     `coordination` is the cache by connections of its own: the few questions that decide for many requests do not
-    queue behind theirs.
+    queue behind theirs. `memory_cache` is what of it is in this process.
     """
 
     egress: Egress
@@ -66,6 +66,7 @@ class Engines:
     reranker: Reranker | None
     cache: CacheStore
     coordination: CacheStore
+    memory_cache: MemoryCache
     sandbox: Sandbox
     bell: RedisBell | None
     secret: bytes
@@ -86,9 +87,10 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
     index, embedder = await asyncio.gather(
         _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
     )
-    cache, coordination = await _open_caches(settings)
+    memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
+    cache, coordination = await _open_caches(settings, memory=memory, egress=egress)
     sandbox = Sandbox()
-    bell = _open_bell(settings)
+    bell = _open_bell(settings, egress=egress)
     for engine in (index, embedder, cache, coordination, sandbox, *((bell,) if bell else ())):
         stack.push_async_callback(engine.close)
     return Engines(
@@ -99,6 +101,7 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         reranker=await open_reranker(settings, egress=egress),
         cache=cache,
         coordination=coordination,
+        memory_cache=memory,
         sandbox=sandbox,
         bell=bell,
         secret=secret,
@@ -239,26 +242,25 @@ def _import_chroma() -> type[ChromaVectorIndex]:
     return ChromaVectorIndex
 
 
-async def _open_caches(settings: Settings) -> tuple[CacheStore, CacheStore]:
+async def _open_caches(settings: Settings, *, memory: MemoryCache, egress: Egress) -> tuple[CacheStore, CacheStore]:
     """Both are asked once, so that the first requests find connections; a Redis that is away is looked for later."""
-    memory = MemoryCache(max_bytes=settings.cache_max_bytes, monotonic=time.monotonic)
     if settings.redis_url is None:
         return memory, memory
     from app.stores.redis_cache import RedisCache
 
     url = settings.redis_url.get_secret_value()
-    caches = RedisCache(url, fallback=memory), RedisCache(url, fallback=memory)
-    await asyncio.gather(*(cache.ping() for cache in caches), return_exceptions=True)
-    return caches
+    cache, coordination = (RedisCache(url, fallback=memory, admits=egress.is_ours) for _ in range(2))
+    await asyncio.gather(cache.ping(), coordination.ping(), return_exceptions=True)
+    return cache, coordination
 
 
-def _open_bell(settings: Settings) -> RedisBell | None:
+def _open_bell(settings: Settings, *, egress: Egress) -> RedisBell | None:
     """What wakes the workers of other processes; without one they look for themselves."""
     if settings.redis_url is None:
         return None
     from app.stores.redis_bell import RedisBell
 
-    return RedisBell(settings.redis_url.get_secret_value())
+    return RedisBell(settings.redis_url.get_secret_value(), admits=egress.is_ours)
 
 
 def now() -> datetime:

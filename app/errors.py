@@ -25,6 +25,8 @@ class SluiceError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     type: ClassVar[str] = "server_error"
+    # Which limit refused, in a fixed word, if one did.
+    limit: str | None = None
     message: ClassVar[str] = "Something failed inside the gateway; the log has the details under this request id."
 
     def __init__(
@@ -128,23 +130,31 @@ class RateLimitedError(SluiceError):
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
     message = "Too many requests; wait as long as Retry-After says."
+    limit = "requests"
+
+    def __init__(self, *, limit: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(retry_after=retry_after)
+        self.limit = limit or self.limit
 
 
 class TooManyStreamsError(RateLimitedError):
     code = "too_many_streams"
     message = "This key has as many streams open as it may; wait for one to end."
+    limit = "streams"
 
 
 class BudgetExceededError(RateLimitedError):
     code = "budget_exceeded"
     type = "insufficient_quota"
     message = "What this key or its tenant may spend is spent; Retry-After says when the day or month is over."
+    limit = "budget"
 
 
 class TokensOverLimitError(InvalidRequestError):
     status = 400
     code = "tokens_over_limit"
     message = "This request alone may need more tokens than its key has in a minute; lower max_tokens or shorten it."
+    limit = "tokens_of_one_request"
 
 
 # No model may or can answer
@@ -261,6 +271,10 @@ class UpstreamTimeoutError(UpstreamError):
     status = 504
     code = "upstream_timeout"
     message = "The model's server did not answer in time."
+
+
+class UpstreamGivenUpError(UpstreamTimeoutError):
+    """The call was given up here, while the server was at work on it."""
 
 
 class UpstreamBusyError(UpstreamError):

@@ -41,25 +41,31 @@ def limit_headers(allowance: Allowance) -> dict[str, str]:
     return headers
 
 
+def address_of(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else NO_ADDRESS
+
+
 class EdgeLimit:
     """A sliding window: any 60 seconds hold at most `per_minute` requests of an address; 0 is no limit.
 
-    The engine is called directly: slowapi's decorator wraps every endpoint, and its middleware skips included routers.
+    Of several `workers` each counts its share. The engine is called directly: slowapi's decorator wraps every endpoint,
+    and its middleware skips included routers.
     """
 
-    def __init__(self, *, per_minute: int) -> None:
-        self._item = RateLimitItemPerMinute(per_minute) if per_minute else None
+    def __init__(self, *, per_minute: int, workers: int = 1) -> None:
+        self.per_minute = per_minute
+        self._item = RateLimitItemPerMinute(max(1, per_minute // workers)) if per_minute else None
         self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window", storage_uri=f"{SCHEME}://")
 
     def admit(self, connection: HTTPConnection) -> Verdict | None:
         """Count the request; `None` if there is no limit."""
         if self._item is None:
             return None
-        address = connection.client.host if connection.client else NO_ADDRESS
+        address = address_of(connection)
         admitted = self._limiter.limiter.hit(self._item, address)
         stats = self._limiter.limiter.get_window_stats(self._item, address)
         wait = max(1, math.ceil(stats.reset_time - time.time()))
-        left = Remainder(limit=self._item.amount, remaining=stats.remaining, reset=wait)
+        left = Remainder(limit=self.per_minute, remaining=stats.remaining, reset=wait)
         return Verdict(admitted=admitted, remainder=left)
 
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
@@ -19,15 +20,17 @@ from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
 from app.engine_wiring import ALONE, ProcessRole
-from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
+from app.errors import InvalidRequestError, MalformedBodyError, NotClearedError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import cache, chat, decisions, documents, keys, operations, pages, relabelling, search, sessions, usage
+from app.routers.counting import count_denial
 from app.routers.description import DescribedAPI
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
 from app.settling import Settling
+from app.traced_edge import TracedEdge
 from app.utils.logging import configure_logging
 from app.wiring import VERSION, Services, open_services
 
@@ -49,6 +52,10 @@ EXPOSED_HEADERS = (
 )
 
 
+# FastAPI has traces and logs of its own, which hold the text of exceptions and take exporters from the environment.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
+
+
 class MethodNotAllowedError(InvalidRequestError):
     status = 405
     code = "method_not_allowed"
@@ -61,7 +68,7 @@ def create_app(
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
     The middleware, outermost first: `Settling`, where nothing runs between answers; (1) `Edge`: request id, path, hosts
-    and origins; (2) CORS, if origins are set.
+    and origins; (2) `TracedEdge`, if there is a collector; (3) CORS, if origins are set.
     Each router then counts the request against its address, finds out who asks, and calls one service.
     """
     settings = settings or Settings()
@@ -84,12 +91,13 @@ def create_app(
         version=VERSION,
         key_needed=settings.protected,
         debug=settings.debug,
+        telemetry=NO_TELEMETRY,
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
     )
-    _set_limits(app, per_minute=settings.rate_limit_per_minute)
+    _set_limits(app, settings)
     # In this order a request is held against them, so those that are asked most come first.
     first = (openai, chat, search, sessions, documents, cache, relabelling)
     for module in (*first, sockets, keys, usage, operations, decisions, pages):
@@ -109,6 +117,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
+    if settings.otel_exporter_otlp_endpoint is not None:
+        app.add_middleware(TracedEdge)
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
     if settings.serverless:
@@ -120,8 +130,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(Settling, settle=settle)
 
 
-def _set_limits(app: FastAPI, *, per_minute: int) -> None:
-    app.state.edge_limit = EdgeLimit(per_minute=per_minute)
+def _set_limits(app: FastAPI, settings: Settings) -> None:
+    per_minute = settings.rate_limit_per_minute
+    app.state.edge_limit = EdgeLimit(per_minute=per_minute, workers=settings.workers)
     app.state.message_limit = TokenBuckets(per_minute=per_minute, burst=SOCKET_BURST, monotonic=time.monotonic)
 
 
@@ -130,6 +141,8 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(SluiceError)
     async def on_sluice_error(request: Request, error: SluiceError) -> Response:
+        if isinstance(error, NotClearedError):
+            count_denial(error, scope=request.scope)
         return error_response(error, path=request.scope["path"])
 
     @app.exception_handler(RequestValidationError)

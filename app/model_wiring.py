@@ -20,11 +20,13 @@ from app.providers.ollama.provider import Ollama
 from app.providers.on_demand import OnDemand
 from app.providers.openai_compatible.provider import OpenAICompatible
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.catalog import Catalog
 from app.services.catalog_file import CatalogFile, Provider
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
 from app.services.llm_router import fallback_orders
+from app.utils.instruments import BREAKER_OPEN, FALLBACK_POSITION, PRICES
 from app.utils.monitoring import Metrics
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -62,11 +64,11 @@ def build_models(settings: Settings, *, egress: Egress, metrics: Metrics) -> Mod
         health=health,
         monotonic=time.monotonic,
     )
-    metrics.watch_breakers(lambda: health.view.open)
+    metrics.sample(BREAKER_OPEN, lambda: (((model,), float(is_open)) for model, is_open in health.breakers()))
     _show(catalog, metrics=metrics)
     return Models(
         catalog=catalog,
-        completion=_completion(settings, providers=providers, litellm=litellm, health=health),
+        completion=_completion(settings, providers=providers, litellm=litellm, health=health, metrics=metrics),
         providers=providers,
         litellm=litellm,
     )
@@ -86,17 +88,17 @@ def _show(catalog: Catalog, *, metrics: Metrics) -> None:
         for tier, models in fallback_orders(catalog.view).items():
             yield from (((tier, model), place) for place, model in enumerate(models, start=1))
 
-    metrics.watch_gauge("sluice_model_price_usd", "US dollars for a token.", labels=("model", "kind"), read=read_prices)
-    metrics.watch_gauge(
-        "sluice_fallback_position",
-        "A model's place among those that a public prompt of a tier tries, from 1.",
-        labels=("tier", "model"),
-        read=read_orders,
-    )
+    metrics.show(PRICES, read_prices)
+    metrics.show(FALLBACK_POSITION, read_orders)
 
 
 def _completion(
-    settings: Settings, *, providers: Mapping[str, ChatProvider], litellm: OnDemand, health: Health
+    settings: Settings,
+    *,
+    providers: Mapping[str, ChatProvider],
+    litellm: OnDemand,
+    health: Health,
+    metrics: Metrics,
 ) -> Completion:
     return Completion(
         providers=providers,
@@ -109,6 +111,7 @@ def _completion(
             between_tokens=settings.timeout_between_tokens,
             total=settings.timeout_total,
         ),
+        metrics=CallMetrics(metrics),
     )
 
 

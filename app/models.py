@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
@@ -187,15 +187,19 @@ class CacheUse:
     """What a request allows the cache to do. `ttl` and `max_age` are in seconds; a `ttl` of `None` takes the setting.
 
     `asked` says that the caller named the cache: then hot temperatures and tool calls are kept too. `semantic` allows
-    the answer to another wording of the question.
+    the answer to another wording of the question; `None` leaves that to the caller's key.
     """
 
     read: bool = True
     write: bool = True
     ttl: int | None = None
     asked: bool = False
-    semantic: bool = False
+    semantic: bool | None = None
     max_age: int | None = None
+
+    def under(self, caller: Caller) -> CacheUse:
+        """The same with what it leaves to the caller's key."""
+        return replace(self, semantic=True) if self.semantic is None and caller.semantic_cache else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +265,7 @@ class Caller:
 
     `user` is the person behind the key or token, where that is known. `models` are the only ones that may answer, as
     `provider/name` or `provider/*`; `None` is any. The operator alone rules over the keys of all tenants.
+    `semantic_cache` allows for answers to other wordings where a request does not say.
     """
 
     tenant: str = "default"
@@ -272,6 +277,7 @@ class Caller:
     models: frozenset[str] | None = None
     limits: Limits = Limits()
     budget: Budget = Budget()
+    semantic_cache: bool = False
     operator: bool = False
 
     @property
@@ -309,10 +315,16 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """US dollars for one token."""
+    """US dollars for one token. Kinds of `TokenDetails` have the price of their name; `None` is that of all others."""
 
     prompt: float
     completion: float
+    cached: float | None = None
+    cache_write: float | None = None
+    image: float | None = None
+    audio: float | None = None
+    spoken: float | None = None
+    reasoning: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,12 +370,32 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDetails:
+    """Kinds of tokens that may have a price of their own, as far as the provider tells them apart.
+
+    Of the prompt: read from the provider's cache, written to it, pictures, sound. Of the completion: sound, thoughts.
+    No token is of two kinds.
+    """
+
+    cached: int = 0
+    cache_write: int = 0
+    image: int = 0
+    audio: int = 0
+    spoken: int = 0
+    reasoning: int = 0
+
+
+NO_DETAILS = TokenDetails()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call. `estimated` is true when the provider did not report them."""
+    """Tokens of one call. `estimated` is true when the provider did not report them; `details` are among them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    details: TokenDetails = NO_DETAILS
 
     @property
     def total_tokens(self) -> int:
@@ -404,8 +436,14 @@ class Stop:
     index: int = 0
 
 
-# What a provider yields: deltas, one stop for each choice, and its own usage report if it makes one.
-Piece = Delta | Stop | Usage
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The server has begun its answer, so it has read the prompt; nothing of what it says is here yet."""
+
+
+# What a provider yields: an opening where one comes by itself, deltas, one stop for each choice, and its own usage
+# report if it makes one.
+Piece = Opening | Delta | Stop | Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,13 +472,14 @@ class Attempt:
 class Charge:
     """What one call to a model took, whether its answer was given out or not. `cost` is as in `Finished`.
 
-    `price` is what the cost was reckoned by.
+    `price` is what the cost was reckoned by, `tier` the model's.
     """
 
     model: str
     usage: Usage
     cost: float | None
     price: Price | None = None
+    tier: Complexity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,13 @@ import numpy.typing as npt
 from app.models import Dispatch, JSONValue, Label, Model, Passage, Piece, Prompt
 from app.records import (
     Account,
+    BudgetAlert,
     Chunk,
     DocumentKey,
     DocumentVersion,
     Job,
+    JobKind,
+    JobState,
     Key,
     NewDocument,
     PastTurn,
@@ -264,6 +267,10 @@ class DocumentStore(Protocol):
         ...
 
     async def content(self, version: str) -> bytes: ...
+
+    async def count_jobs(self, *, now: datetime) -> Mapping[tuple[JobKind, JobState], int]:
+        """How many jobs of each kind are in each state; what there is none of may be missing."""
+        ...
 
     async def claim_job(self, *, now: datetime, lease_seconds: float) -> Job | None:
         """Lease the oldest job that is due and that nobody holds; a lease that ran out is up for claiming again.
@@ -551,8 +558,12 @@ class KeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what."""
+    """So much of something of which any 60 seconds hold at most `limit`; `name` says of what.
 
+    What is taken in one step has one `group`, whoever takes it: an engine of many servers keeps a group on one of them.
+    """
+
+    group: str
     name: str
     limit: int
     cost: int
@@ -560,8 +571,9 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One of at most `limit` places that are held at a time; `id` names the holder."""
+    """One of at most `limit` places that are held at a time; `id` names the holder, `group` is as in `Demand`."""
 
+    group: str
     name: str
     limit: int
     id: str
@@ -639,6 +651,15 @@ class CacheStore(Protocol):
         """Delete what still has this very value."""
         ...
 
+    @property
+    def bytes_held(self) -> int:
+        """How many bytes are kept in this process."""
+        ...
+
+    async def server_bytes(self) -> int | None:
+        """How much memory the engine's servers use for all they hold; `None` if there is none or it does not say."""
+        ...
+
     async def ping(self) -> None:
         """Raise `UnavailableError` if the engine does not answer."""
         ...
@@ -688,6 +709,10 @@ class UsageStore(Protocol):
 
     async def read_spent(self, accounts: Sequence[Account], *, day: date) -> Mapping[Account, Spent]:
         """What each account has spent on the day and in its month; one that spent nothing may be missing."""
+        ...
+
+    async def claim_alert(self, alert: BudgetAlert) -> bool:
+        """Whether the alert is for whoever asks to give: true once, for one of all that ask."""
         ...
 
 

@@ -112,6 +112,14 @@ class JobKind(enum.StrEnum):
     REMOVE = "remove"
 
 
+class JobState(enum.StrEnum):
+    """Whether somebody works on a job, could begin now, or is to wait."""
+
+    RUNNING = "running"
+    DUE = "due"
+    DELAYED = "delayed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A piece of durable background work on one document version."""
@@ -238,7 +246,8 @@ class PastTurn:
 class UsageKey:
     """Whose use of which model on which day in UTC is added up together; what nobody knows is empty.
 
-    `price` is the one that was asked then, in US dollars for one token: `PROMPT/COMPLETION`.
+    `price` is the one that was asked then, in US dollars for one token: `PROMPT/COMPLETION`, and `,KIND=PRICE` for each
+    of the `TokenDetails` that has one of its own.
     """
 
     day: date
@@ -254,6 +263,8 @@ class UsageKey:
 class UsageCount:
     """Sums over calls and requests. `estimated_tokens` are those of all tokens that no server reported.
 
+    `cached_tokens` to `reasoning_tokens` are those among them that servers told apart, sound in both directions.
+
     `cost` is in billionths of a US dollar: whole numbers have one sum, in whatever order they are added. `requests` are
     those that were answered, `cached` those of them that made no call of their own.
     """
@@ -261,6 +272,11 @@ class UsageCount:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    image_tokens: int = 0
+    audio_tokens: int = 0
+    reasoning_tokens: int = 0
     cost: int = 0
     calls: int = 0
     requests: int = 0
@@ -313,3 +329,18 @@ class Spent:
 
     day: int = 0
     month: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetAlert:
+    """That so many percent of a budget are spent, in the `period` (`day` or `month`) that has begun on that day.
+
+    `limit` and `spent` are in billionths of a US dollar. A budget that is changed is another one.
+    """
+
+    account: Account
+    period: str
+    begun: date
+    percent: int
+    limit: int
+    spent: int

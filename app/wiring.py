@@ -41,7 +41,9 @@ from app.services.session_access import SessionAccess
 from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
 from app.services.usage import Ledger
+from app.trace_wiring import open_tracer
 from app.utils.monitoring import Metrics
+from app.utils.tracing import Tracer
 
 if TYPE_CHECKING:
     pass
@@ -56,7 +58,7 @@ FIRST_PROBE_SECONDS = 1.0
 CANCEL_AGAIN_SECONDS = 5.0
 # For commands that work off the queue where the service is told not to. While some documents are embedded others are
 # read and written; with fewer at once, the embedding model stands still between documents of a chunk or two.
-DEFAULT_JOBS_AT_ONCE = 8
+DEFAULT_JOBS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Services:
     settings: Settings
     version: str
     metrics: Metrics
+    tracer: Tracer | None
     authenticator: Authenticator
     keys: Keys
     admission: Admission
@@ -103,6 +106,7 @@ class Parts:
     enforcement: Enforcement
     access: Access
     metrics: Metrics
+    tracer: Tracer | None
     shared: bool
 
 
@@ -119,6 +123,7 @@ async def open_services(
         shared = settings.shared_database or not role.owns
         engines = await open_engines(settings, role=role, stack=stack)
         metrics = Metrics(version=VERSION, shared=None if role.owns else metrics_folder(settings))
+        tracer = await stack.enter_async_context(open_tracer(settings, egress=engines.egress, version=VERSION))
         models = build_models(settings, egress=engines.egress, metrics=metrics)
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
@@ -141,16 +146,17 @@ async def open_services(
                 enforcement=enforcement,
                 access=access,
                 metrics=metrics,
+                tracer=tracer,
                 shared=shared,
             )
         )
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
-        if settings.debug:
-            _start(stack, metrics.watch_event_loop())
         if settings.serverless:
             await services.catalog.refresh()
         elif not at_rest:
+            _start(stack, metrics.watch_event_loop())
+            _start(stack, metrics.keep_sampled())
             _start_work(stack, services, engines=engines, access=access, role=role)
             await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
             _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
@@ -168,6 +174,8 @@ def _start_work(
             _start(stack, engines.bell.listen(services.ingestion.wake))
     _start(stack, access.windows.keep())
     _start(stack, access.budgets.keep_fresh())
+    _start(stack, access.alerts.keep_giving())
+    _start(stack, access.alerts.keep_delivering())
     if access.key_set is not None:
         _start(stack, access.key_set.keep_fresh())
     _start(stack, services.session_upkeep.work())
@@ -200,10 +208,8 @@ def _build(parts: Parts) -> Services:
     """Plain constructor calls, from the bottom up."""
     settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
     documents = engines.record.documents
-    recorder = Recorder(
-        metrics=parts.metrics, audit=enforcement.audit, decisions=Decisions(), ledger=access.ledger, clock=now
-    )
-    retrieval = _build_retrieval(engines, documents=documents)
+    recorder = _build_recorder(parts)
+    retrieval = _build_retrieval(parts, documents=documents)
     ingestion = _build_ingestion(parts, documents=documents)
     chores = Chores()
     caching = build_caching(settings, engines=engines, metrics=parts.metrics)
@@ -212,6 +218,7 @@ def _build(parts: Parts) -> Services:
         settings=settings,
         version=VERSION,
         metrics=parts.metrics,
+        tracer=parts.tracer,
         authenticator=access.authenticator,
         keys=access.keys,
         admission=access.admission,
@@ -240,6 +247,17 @@ def _build(parts: Parts) -> Services:
     )
 
 
+def _build_recorder(parts: Parts) -> Recorder:
+    return Recorder(
+        metrics=parts.metrics,
+        tracer=parts.tracer,
+        audit=parts.enforcement.audit,
+        decisions=Decisions(),
+        ledger=parts.access.ledger,
+        clock=now,
+    )
+
+
 def _build_embeddings(parts: Parts) -> Embeddings:
     engines, models, enforcement = parts.engines, parts.models, parts.enforcement
     named = NamedEmbeddings(parts.settings, egress=engines.egress)
@@ -257,16 +275,19 @@ def _build_embeddings(parts: Parts) -> Embeddings:
         audit=enforcement.audit,
         metrics=parts.metrics,
         ledger=parts.access.ledger,
+        is_known=lambda name: name in models.catalog.view.models,
     )
 
 
-def _build_retrieval(engines: Engines, *, documents: DocumentStore) -> Retrieval:
+def _build_retrieval(parts: Parts, *, documents: DocumentStore) -> Retrieval:
+    engines = parts.engines
     return Retrieval(
         documents=documents,
         index=engines.index,
         embedder=engines.embedder,
         relevance_floor=RELEVANCE_FLOOR,
         english_only=engines.embedder.model.provider == "builtin",
+        metrics=parts.metrics,
         reranker=engines.reranker,
     )
 
@@ -275,7 +296,7 @@ def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
     settings, engines, enforcement = parts.settings, parts.engines, parts.enforcement
     return Ingestion(
         documents=documents,
-        indexer=_build_indexer(engines, documents=documents, enforcement=enforcement),
+        indexer=_build_indexer(parts, documents=documents),
         audit=enforcement.audit,
         default_label=settings.document_default_label,
         metrics=parts.metrics,
@@ -287,7 +308,8 @@ def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
     )
 
 
-def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: Enforcement) -> Indexer:
+def _build_indexer(parts: Parts, *, documents: DocumentStore) -> Indexer:
+    engines, enforcement = parts.engines, parts.enforcement
     return Indexer(
         documents=documents,
         index=engines.index,
@@ -296,6 +318,7 @@ def _build_indexer(engines: Engines, *, documents: DocumentStore, enforcement: E
         echoes=enforcement.echoes,
         audit=enforcement.audit,
         sandbox=engines.sandbox,
+        metrics=parts.metrics,
     )
 
 

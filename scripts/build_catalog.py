@@ -34,6 +34,17 @@ TABLE_PREFIXES = {
 # What the table denies only where it says so: most entries leave these out.
 DENIED_BY = {"json_schema": "supports_response_schema", "prefill": "supports_assistant_prefill"}
 
+# What tokens of a kind cost, and what all others do: only a price that differs is written down. A zero says that no
+# provider bills such tokens apart.
+KIND_PRICES = {
+    "cached_per_million": ("cache_read_input_token_cost", "input_cost_per_token"),
+    "cache_write_per_million": ("cache_creation_input_token_cost", "input_cost_per_token"),
+    "image_per_million": ("input_cost_per_image_token", "input_cost_per_token"),
+    "audio_per_million": ("input_cost_per_audio_token", "input_cost_per_token"),
+    "spoken_per_million": ("output_cost_per_audio_token", "output_cost_per_token"),
+    "reasoning_per_million": ("output_cost_per_reasoning_token", "output_cost_per_token"),
+}
+
 Entry = Mapping[str, Any]  # an entry of the table, whose fields are many and loosely typed
 
 
@@ -68,6 +79,15 @@ def word(value: object) -> str:
     return "true" if value else "false"
 
 
+def kind_prices(entry: Entry) -> dict[str, str]:
+    """The prices that differ from the plain one of prompt or completion."""
+    return {
+        name: per_million(entry[field])
+        for name, (field, plain) in KIND_PRICES.items()
+        if entry.get(field) and entry[field] != entry[plain]
+    }
+
+
 def facts(model_id: str, table: Mapping[str, Entry]) -> dict[str, str]:
     """The facts of a cloud model as TOML values; raises `KeyError` if the table does not have it."""
     key = table_key(model_id)
@@ -81,6 +101,7 @@ def facts(model_id: str, table: Mapping[str, Entry]) -> dict[str, str]:
         "sampling": word(takes_sampling(key, entry)),
         "prompt_per_million": per_million(entry["input_cost_per_token"]),
         "completion_per_million": per_million(entry["output_cost_per_token"]),
+        **kind_prices(entry),
         **({"lacks": json.dumps(denied)} if denied else {}),
     }
 
@@ -91,7 +112,8 @@ def with_facts(block: str, table: Mapping[str, Entry]) -> str:
     if model_id.partition("/")[0] in LOCAL_PROVIDERS:
         return block
     found = facts(model_id, table)
-    kept = [line for line in block.rstrip().splitlines() if line.partition(" = ")[0] not in found]
+    rewritten = found.keys() | KIND_PRICES.keys()
+    kept = [line for line in block.rstrip().splitlines() if line.partition(" = ")[0] not in rewritten]
     return "\n".join([*kept, *(f"{name} = {value}" for name, value in found.items())]) + block[len(block.rstrip()) :]
 
 

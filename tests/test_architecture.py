@@ -76,6 +76,7 @@ def test_imports_go_down_only_and_in_no_circle() -> None:
         ("redis", "app/stores"),
         ("aiobotocore", "app/stores"),
         ("botocore", "app/stores"),
+        ("opentelemetry", "app/exporters"),
     ],
 )
 def test_an_engine_is_imported_in_one_adapter_only(package: str, layer: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
 from app.egress import Egress, LocalNetworks, PeerNotLocalError, Request
-from app.errors import NotClearedError, UpstreamUnavailableError
+from app.errors import NotClearedError, UpstreamGivenUpError, UpstreamTimeoutError, UpstreamUnavailableError
 from app.models import Dispatch, Label, Locality, Model
 from tests.support.behaviours import Redirect
 from tests.support.dialects import OpenAIDialect
@@ -34,12 +36,12 @@ def dispatch(label: Label, locality: Locality, *, clearance: Label = Label.CONFI
 
 @asynccontextmanager
 async def open_egress(
-    *, cloud_clearance: Label = Label.INTERNAL, networks: LocalNetworks | None = None
+    *, cloud_clearance: Label = Label.INTERNAL, networks: LocalNetworks | None = None, connect_timeout: float = 5
 ) -> AsyncIterator[Egress]:
     egress = Egress(
         cloud_clearance=cloud_clearance,
         networks=LocalNetworks() if networks is None else networks,
-        connect_timeout=5,
+        connect_timeout=connect_timeout,
         total_timeout=10,
     )
     try:
@@ -210,3 +212,19 @@ async def test_what_goes_wrong_with_a_connection_is_told_without_its_text(openai
             await post(egress, dispatch(Label.PUBLIC, Locality.CLOUD), openai_upstream.origin)
     assert str(openai_upstream.port) not in str(failure.value)
     assert failure.value.__suppress_context__
+
+
+async def test_a_server_that_takes_no_connection_was_not_at_work() -> None:
+    """So the call is late but not given up: what was never sent is not on the account."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        await loop.sock_connect(waiting, full.getsockname())
+        async with open_egress(connect_timeout=0.1) as egress:
+            with pytest.raises(UpstreamTimeoutError) as raised:
+                await post(egress, dispatch(Label.PUBLIC, Locality.CLOUD), f"http://127.0.0.1:{full.getsockname()[1]}")
+    assert not isinstance(raised.value, UpstreamGivenUpError)

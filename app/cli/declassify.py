@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from app.cli.asking import add_yes, agreed
 from app.cli.client import ServiceClient
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> argparse.Arg
     parser.add_argument("--sensitivity", choices=LABELS, required=True, help="the label it is to have")
     parser.add_argument("--collection", default="default")
     parser.add_argument("--reason", help="a reference for the audit record, such as a ticket's number")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_yes(parser)
     return parser
 
 
@@ -35,18 +35,10 @@ async def declassify(options: argparse.Namespace, client: ServiceClient, *, ask:
     document = await client.document(options.id, collection=options.collection)
     title = f" ({document['title']})" if document["title"] else ""
     print(f"{document['collection']}/{document['id']}{title} is {document['sensitivity']}.")
-    if not options.yes and not _is_agreed(f"Make it {options.sensitivity}, whatever is found in it? [y/N] ", ask=ask):
-        print("Nothing was changed.", file=sys.stderr)
+    if not agreed(f"It becomes {options.sensitivity}, whatever is found in it.", options=options, ask=ask):
         return 1
     settled = await client.declassify(
         options.id, collection=options.collection, sensitivity=options.sensitivity, reason=options.reason
     )
     print(f"It is {settled['status']} as {settled['sensitivity']}.")
     return 0 if settled["status"] == "indexed" else 1
-
-
-def _is_agreed(question: str, *, ask: Callable[[str], str]) -> bool:
-    try:
-        return ask(question).strip().lower() in ("y", "yes")
-    except EOFError:  # nobody is there to be asked
-        return False

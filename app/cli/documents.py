@@ -7,15 +7,15 @@ machine that may reach it, under its labels, limits and keys.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.cli import declassify
-from app.cli.client import RefusedError, ServiceClient, batches, connect
+from app.cli.asking import over_http
+from app.cli.client import RefusedError, ServiceClient, batches
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -42,22 +42,8 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     lowering = declassify.add_to(listing.add_subparsers(metavar="COMMAND"))
     for command, run in ((ingest, _ingest), (search, _search), (listing, _list)):
         command.add_argument("--collection", default=None if command is listing else "default")
-        command.set_defaults(command=_runner(run))
-    lowering.set_defaults(command=_runner(declassify.declassify))
-
-
-def _runner(
-    run: Callable[[argparse.Namespace, ServiceClient], Coroutine[Any, Any, int]],
-) -> Callable[[argparse.Namespace], int]:
-    async def connected(options: argparse.Namespace) -> int:
-        async with connect() as client:
-            try:
-                return await run(options, client)
-            except RefusedError as error:
-                print(f"Refused: {error.message} ({error.code})", file=sys.stderr)
-                return 1
-
-    return lambda options: asyncio.run(connected(options))
+        command.set_defaults(command=over_http(run))
+    lowering.set_defaults(command=over_http(declassify.declassify))
 
 
 async def _ingest(options: argparse.Namespace, client: ServiceClient) -> int:

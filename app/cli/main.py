@@ -13,6 +13,9 @@ from app.errors import ConfigurationError
 
 DESCRIPTION = "Sluice: one gateway in front of cloud and local models. Settings come from the environment and .env."
 
+# Those that start a service; what goes wrong with any other is its own.
+STARTING = frozenset({"serve", "worker"})
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the process's exit status."""
@@ -20,17 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except ConfigurationError as error:
-        print(f"Sluice does not start: {error}", file=sys.stderr)
+        print(f"{_complaint(options)}: {error}", file=sys.stderr)
     except ValidationError as error:
         for failure in error.errors(include_url=False, include_input=False):
             name = "_".join(str(step) for step in failure["loc"]).upper()
-            print(f"Sluice does not start: {name}: {failure['msg']}", file=sys.stderr)
+            print(f"{_complaint(options)}: {name}: {failure['msg']}", file=sys.stderr)
     return 2
+
+
+def _complaint(options: argparse.Namespace) -> str:
+    return "Sluice does not start" if options.subcommand in STARTING else f"python -m app {options.subcommand}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=DESCRIPTION)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="subcommand")
     serve.add_to(commands)
     workers.add_to(commands)
     audit.add_to(commands)

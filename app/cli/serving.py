@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from app.config import Settings
+from app.utils.logging import log_uncaught
 from app.utils.processes import die_with
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ KEEP_ALIVE_SECONDS = 75
 # until its end.
 NEW_OBJECTS = 20_000
 LARGEST_FRAME = 4 * 1024 * 1024
+# How long a thread that reads or cuts a document may keep the interpreter from the event loop, at each of the turns
+# that a search takes. Python's own choice is five times as much.
+SWITCH_SECONDS = 0.001
 
 
 class Server(uvicorn.Server):
@@ -55,10 +59,12 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, leads: b
 
     A `listener` is shared with other workers, and so is the data directory, which a parent then holds.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     # `--help` need not wait for the whole service to be imported.
     from app.engine_wiring import ALONE, ProcessRole  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
 
+    log_uncaught()
     app = create_app(settings, role=ALONE if listener is None else ProcessRole(owns=False, leads=leads))
     server = Server(app, configure(app, settings))
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it was interrupted, after it has drained

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import csv
 import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from app.cli.client import RefusedError, ServiceClient, connect
+from app.cli.asking import over_http
+from app.cli.client import ServiceClient
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 PAGE = 1000
+KINDS = frozenset({"cached_tokens", "cache_write_tokens", "image_tokens", "audio_tokens", "reasoning_tokens"})
 
 
 def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,16 +29,11 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     usage.add_argument("--to", dest="last", metavar="DAY", help="a day in UTC, included; today")
     usage.add_argument("--by", default="day,model", help="any of day, tenant, key, user, model, label, price")
     usage.add_argument("--csv", action="store_true", help="write CSV")
-    usage.set_defaults(command=lambda options: asyncio.run(_run(options)))
+    usage.set_defaults(command=over_http(_run))
 
 
-async def _run(options: argparse.Namespace) -> int:
-    async with connect() as client:
-        try:
-            rows = [row async for row in _rows(options, client)]
-        except RefusedError as error:
-            print(f"Refused: {error.message} ({error.code})", file=sys.stderr)
-            return 1
+async def _run(options: argparse.Namespace, client: ServiceClient) -> int:
+    rows = [row async for row in _rows(options, client)]
     (_write_csv if options.csv else _write_table)(rows)
     return 0
 
@@ -65,7 +61,9 @@ def _write_table(rows: list[Mapping[str, Any]]) -> None:
     if not rows:
         print("Nothing was used.")
         return
-    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    # Kinds of tokens of which there are none would make the lines too long to read.
+    names = [name for name in rows[0] if name not in KINDS or any(row[name] for row in rows)]
+    lines = [names, *([str(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

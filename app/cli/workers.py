@@ -33,7 +33,7 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 async def work(settings: Settings) -> int:
     """Work off jobs until a signal; raises `ConfigurationError` where no other process could leave any."""
-    from app.utils.logging import configure_logging  # noqa: PLC0415  (as below)
+    from app.utils.logging import configure_logging, log_uncaught  # noqa: PLC0415  (as below)
     from app.wiring import DEFAULT_JOBS_AT_ONCE, open_services  # noqa: PLC0415  (`--help` need not wait for it)
 
     if not settings.shared_database or (settings.vector_store == "chroma" and settings.chroma_url is None):
@@ -45,6 +45,7 @@ async def work(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     configure_logging(settings.log_level)
+    log_uncaught()
     at_work = settings.model_copy(update={"ingest_workers": settings.ingest_workers or DEFAULT_JOBS_AT_ONCE})
     async with open_services(at_work):
         print("Sluice indexes documents", flush=True)

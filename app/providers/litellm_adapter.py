@@ -40,6 +40,8 @@ from app.providers.failures import failure, retry_after_seconds
 from app.providers.openai_compatible.answer import ChatAnswer
 from app.providers.openai_compatible.request import Dialect, chat_body
 from app.providers.wire import JSONObject
+from app.utils.logging import take_over_loggers
+from app.utils.tracing import CURRENT
 
 Item = TypeVar("Item")
 
@@ -72,6 +74,7 @@ def _silence() -> None:
     """No logging of prompts, callbacks, proxies from the environment, retries, rewriting or dropping of parameters."""
     # Its log lines quote exceptions, which quote prompts.
     logging.getLogger("LiteLLM").disabled = True
+    take_over_loggers()
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.disable_streaming_logging = True
@@ -157,6 +160,7 @@ class LiteLLM:
             "api_base": self._base_urls.get(model.provider),
             "num_retries": 0,
             "max_retries": 0,
+            "extra_headers": _trace_headers(),
             # With tools it would import a package that it does not depend on.
             "_skip_mcp_handler": True,
         }
@@ -263,6 +267,12 @@ async def _in_own_task(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _trace_headers() -> dict[str, str] | None:
+    """The ids of the trace that a call belongs to."""
+    span = CURRENT.get()
+    return None if span is None or span.context is None else {"traceparent": span.context.traceparent}
 
 
 def _is_data(part: ImagePart) -> bool:

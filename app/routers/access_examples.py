@@ -18,6 +18,7 @@ KEY: dict[str, Any] = {
     "tokens_per_minute": None,
     "concurrent_streams": None,
     "budget": {"day": None, "month": None},
+    "semantic_cache": False,
     "created_at": "2026-01-01T12:00:00+00:00",
     "expires_at": None,
     "revoked_at": None,
@@ -32,6 +33,11 @@ _USED: dict[str, Any] = {
     "completion_tokens": 310,
     "total_tokens": 1550,
     "estimated_tokens": 0,
+    "cached_tokens": 1024,
+    "cache_write_tokens": 0,
+    "image_tokens": 0,
+    "audio_tokens": 0,
+    "reasoning_tokens": 128,
     "cost": 0.0062,
 }
 USAGE_PAGE: dict[str, Any] = {

@@ -14,6 +14,7 @@ from app.models import Caller
 from app.routers.bodies import BoundedRoute
 from app.routers.native import ChatBody, Name, Strict
 from app.routers.replies import json_response
+from app.services.cache_tally import Counts
 from app.services.purges import Purge
 
 router = APIRouter(prefix="/cache", tags=["cache"], route_class=BoundedRoute, dependencies=EDGE)
@@ -21,11 +22,12 @@ router = APIRouter(prefix="/cache", tags=["cache"], route_class=BoundedRoute, de
 NO_STORE = {"cache-control": "no-store"}
 
 
-class PartitionReply(BaseModel):
-    """What the cache did for one tenant and label since this process began; money in US dollars."""
+class CountsReply(BaseModel):
+    """What the cache did since this process began; money in US dollars, `kept_bytes` are those ever written.
 
-    tenant: str
-    label: str
+    `hit_rate` is the share of the lookups that made no call of their own: hits of both kinds and shared calls.
+    """
+
     lookups: int
     exact_hits: int
     semantic_hits: int
@@ -37,10 +39,24 @@ class PartitionReply(BaseModel):
     saved_seconds: float
 
 
+class PartitionReply(CountsReply):
+    """What it did for one tenant and label; tenants beyond the first thousand have no name here and stand together."""
+
+    tenant: str | None
+    label: str
+
+
 class CacheReply(BaseModel):
-    """`open_calls` are those that requests may share at this moment."""
+    """`open_calls` are those that requests may share at this moment; `totals` are of the partitions below.
+
+    `bytes_held` are in this process, `server_bytes` in the memory of Redis with all that is in it, `null` if there is
+    none or it does not say. Both are for the operator.
+    """
 
     open_calls: int
+    bytes_held: int | None
+    server_bytes: int | None
+    totals: CountsReply
     partitions: list[PartitionReply]
 
 
@@ -65,13 +81,26 @@ class FeedbackReply(BaseModel):
 @router.get("", response_model=CacheReply)
 async def statistics(services: ServicesDep, caller: UsageCaller) -> Response:
     """What the cache did by tenant and label; the operator sees every tenant, others their own."""
-    partitions = [
-        {"tenant": tenant, "label": label.word, "hit_rate": round(counts.hit_rate, 4), **asdict(counts)}
-        for (tenant, label), counts in sorted(services.caching.tally.partitions.items())
+    seen = {
+        (tenant or "", label): counts
+        for (tenant, label), counts in services.caching.tally.partitions.items()
         if caller.operator or tenant == caller.tenant
-    ]
-    body = {"open_calls": len(services.caching.reuse.flights), "partitions": partitions}
+    }
+    body = {
+        "open_calls": len(services.caching.reuse.flights),
+        "bytes_held": services.cache.bytes_held if caller.operator else None,
+        "server_bytes": await services.cache.server_bytes() if caller.operator else None,
+        "totals": _counts(sum(seen.values(), Counts())),
+        "partitions": [
+            {"tenant": tenant or None, "label": label.word, **_counts(counts)}
+            for (tenant, label), counts in sorted(seen.items(), key=lambda item: item[0])
+        ],
+    }
     return json_response(body, headers=NO_STORE)
+
+
+def _counts(counts: Counts) -> dict[str, float]:
+    return {"hit_rate": round(counts.hit_rate, 4), **asdict(counts)}
 
 
 @router.delete("", status_code=204, response_class=Response)

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from app.dependencies import EDGE, ChatCaller, ExplanationCaller, ServicesDep, StatedLabelDep
+from app.dependencies import EDGE, ExplanationCaller, ServicesDep, StatedLabelDep
 from app.models import Candidate
+from app.routers.asking import NativeAskingDep
 from app.routers.bodies import BoundedRoute
-from app.routers.freshness import FreshnessDep
 from app.routers.native import ChatBody, ChatReply, NativeSurface
 from app.routers.native_replies import breaker_word, pricing_reply, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
@@ -37,23 +37,19 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/chat", response_model=ChatReply, responses=WHOLE_OR_STREAM)
-async def chat(
-    body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep, freshness: FreshnessDep
-) -> Response:
+async def chat(body: ChatBody, asking: NativeAskingDep) -> Response:
     """Answer a prompt, from the documents where they bear on it. `stream: true` answers as `/chat/stream`."""
     if body.stream:
-        return await chat_stream(body, services, caller, stated, freshness)
-    request = freshness.restrict(body.to_request(stream=False, stated=stated))
-    return WholeReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
+        return await chat_stream(body, asking)
+    request = asking.freshness.restrict(body.to_request(stream=False, stated=asking.stated))
+    return WholeReply(asking.services.gateway.answer(request, caller=asking.caller), surface=SURFACE)
 
 
 @router.post("/chat/stream", response_class=Response, responses=STREAM)
-async def chat_stream(
-    body: ChatBody, services: ServicesDep, caller: ChatCaller, stated: StatedLabelDep, freshness: FreshnessDep
-) -> Response:
+async def chat_stream(body: ChatBody, asking: NativeAskingDep) -> Response:
     """Answer a prompt as server-sent events: which model answers, the pieces, the accounts, `[DONE]`."""
-    request = freshness.restrict(body.to_request(stream=True, stated=stated))
-    return StreamReply(services.gateway.answer(request, caller=caller), surface=SURFACE)
+    request = asking.freshness.restrict(body.to_request(stream=True, stated=asking.stated))
+    return StreamReply(asking.services.gateway.answer(request, caller=asking.caller), surface=SURFACE)
 
 
 @router.post("/route", response_model=ExplanationReply)

@@ -191,6 +191,14 @@ CACHE_PARTITION: dict[str, Any] = {
     "saved_seconds": 2.4,
 }
 
+CACHE_STATISTICS: dict[str, Any] = {
+    "open_calls": 0,
+    "bytes_held": 1254,
+    "server_bytes": None,
+    "totals": {name: value for name, value in CACHE_PARTITION.items() if name not in ("tenant", "label")},
+    "partitions": [CACHE_PARTITION],
+}
+
 CHAT_REQUEST: dict[str, Any] = {"message": QUESTION, "documents": True, "temperature": 0.2}
 
 # By operation, then by media type.
@@ -312,7 +320,7 @@ REPLIES: Mapping[str, Mapping[tuple[str, str], Any]] = {
     "get /v1/models/{name}": {("200", JSON): LISTED},
     "get /models": {("200", JSON): {"models": [CATALOG_MODEL], "count": 1}},
     "post /cache/feedback": {("200", JSON): {"forgotten": True}},
-    "get /cache": {("200", JSON): {"open_calls": 0, "partitions": [CACHE_PARTITION]}},
+    "get /cache": {("200", JSON): CACHE_STATISTICS},
     "post /keys": {("201", JSON): NEW_KEY},
     "get /keys": {("200", JSON): {"keys": [KEY]}},
     "get /usage": {("200", JSON): USAGE_PAGE, ("200", "text/csv"): USAGE_AS_CSV},

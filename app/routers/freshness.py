@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated
 
-from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from app.models import ChatRequest
@@ -48,6 +46,3 @@ async def read_freshness(connection: HTTPConnection) -> Freshness:
         no_cache="no-cache" in given,
         max_age=None if max_age is None else int(max_age) if re.fullmatch(r"[0-9]{1,10}", max_age) else 0,
     )
-
-
-FreshnessDep = Annotated[Freshness, Depends(read_freshness)]

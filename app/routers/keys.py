@@ -59,6 +59,7 @@ class Allowances(Strict):
     tokens_per_minute: Count | None = None
     concurrent_streams: Count | None = None
     budget: BudgetBody = BudgetBody()
+    semantic_cache: bool = False
 
     def allow(self, caller: Caller, *, only: frozenset[str]) -> Caller:
         """The caller with what was given; `only` names the fields to take."""
@@ -76,6 +77,7 @@ class Allowances(Strict):
             "tokens_per_minute": self.tokens_per_minute,
             "concurrent_streams": self.concurrent_streams,
             "budget": Budget(day=self.budget.day, month=self.budget.month),
+            "semantic_cache": self.semantic_cache,
         }
 
 
@@ -126,6 +128,7 @@ class KeyReply(BaseModel):
     tokens_per_minute: int | None
     concurrent_streams: int | None
     budget: BudgetReply
+    semantic_cache: bool
     created_at: str
     expires_at: str | None
     revoked_at: str | None
@@ -209,6 +212,7 @@ def _key_reply(key: Key) -> Mapping[str, Any]:
         "tokens_per_minute": caller.limits.tokens_per_minute,
         "concurrent_streams": caller.limits.concurrent_streams,
         "budget": {"day": caller.budget.day, "month": caller.budget.month},
+        "semantic_cache": caller.semantic_cache,
         "created_at": key.created_at.isoformat(),
         "expires_at": _time(key.expires_at),
         "revoked_at": _time(key.revoked_at),

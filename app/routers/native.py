@@ -143,12 +143,15 @@ class DocumentsBody(Strict):
 
 
 class CacheBody(Strict):
-    """What the cache may do with this request; `ttl` is in seconds, `semantic` allows for other wordings."""
+    """What the cache may do with this request; `ttl` is in seconds, `semantic` allows for other wordings.
+
+    Without `semantic` the key decides.
+    """
 
     read: bool = True
     write: bool = True
     ttl: Annotated[int, Field(ge=0, le=30 * 24 * 3600)] | None = None
-    semantic: bool = False
+    semantic: bool | None = None
 
 
 class ChatBody(Strict):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from app.dependencies import AnyCaller, ServicesDep
+from app.dependencies import EDGE, AnyCaller, ServicesDep
 from app.errors import SluiceError
 from app.models import Model
 from app.routers.native_replies import breaker_word, pricing_reply
@@ -65,12 +66,15 @@ async def ready(request: Request, services: ServicesDep) -> Response:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(services: ServicesDep) -> Response:
-    """The metrics in Prometheus' text format."""
-    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    """The metrics in Prometheus' text format. Without a database they lack the jobs that are left."""
+    with suppress(SluiceError, TimeoutError):
+        async with asyncio.timeout(CHECK_SECONDS):
+            await services.ingestion.count_queue()
+    return Response(await services.metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/models", response_model=CatalogReply)
-@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False)
+@router.get("/models", response_model=CatalogReply, dependencies=EDGE)
+@router.get("/chat/metadata/available_models", response_class=Response, include_in_schema=False, dependencies=EDGE)
 async def models(services: ServicesDep, caller: AnyCaller, *, vision: bool = False, free: bool = False) -> Response:
     """The models that the caller may use; `?vision=true` those that see, `?free=true` those that cost nothing."""
     view = services.catalog.view

@@ -18,18 +18,15 @@ from starlette.types import Receive, Scope, Send
 from app.errors import SluiceError
 from app.limits import limit_headers
 from app.models import Admitted, Delta, Event, Finished, Started
+from app.routers.counting import count_error, metrics_of
+from app.routers.event_stream import EventStream
 from app.services.answer import Draft
+from app.utils.instruments import OPEN_STREAMS
 
 logger = logging.getLogger(__name__)
 
 # A stream says nothing for this long at most: then its head is sent, or a comment that keeps it alive.
 HEARTBEAT_SECONDS = 15.0
-
-STREAM_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
 
 # What an answer that asks for a key must say (RFC 9110, 11.6.1).
 CHALLENGE = 'Bearer realm="sluice"'
@@ -78,11 +75,24 @@ def error_response(error: SluiceError, *, path: str = "") -> Response:
         headers["retry-after"] = "1"
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = CHALLENGE
-    return json_response(error_body(error), status=status, headers=headers)
+    return ErrorReply(error, status=status, headers=headers)
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(value), status_code=status, headers=headers, media_type="application/json")
+
+
+class ErrorReply(Response):
+    """The envelope of an error, which is counted when it is sent."""
+
+    def __init__(self, error: SluiceError, *, status: int, headers: Mapping[str, str]) -> None:
+        body = orjson.dumps(error_body(error))
+        super().__init__(body, status_code=status, headers=headers, media_type="application/json")
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        count_error(self._error, scope=scope)
+        await super().__call__(scope, receive, send)
 
 
 class WholeReply(Response):
@@ -94,6 +104,8 @@ class WholeReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["recorded"] = True
+
         async def write() -> None:
             await (await self._reply(scope))(scope, receive, send)
 
@@ -119,11 +131,16 @@ class StreamReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = _Stream(send)
+        scope.setdefault("state", {})["recorded"] = True
+        stream = EventStream(send)
         beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
-        await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
+        try:
+            with metrics_of(scope).gauge(OPEN_STREAMS).of().track_inprogress():
+                await _until_left(self._write(stream, scope, receive), receive=receive, beat=beat)
+        finally:
+            stream.cut()
 
-    async def _write(self, stream: _Stream, scope: Scope, receive: Receive) -> None:
+    async def _write(self, stream: EventStream, scope: Scope, receive: Receive) -> None:
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
@@ -133,34 +150,19 @@ class StreamReply(Response):
                         stream.headers.update(answer_headers(event))
                     if piece := self._surface.piece(event):
                         await stream.write(piece)
-            await stream.write(self._surface.end(), last=True)
+            await stream.end(self._surface.end())
         except SluiceError as error:
             await self._fail(error, stream, scope, receive)
         except Exception as error:  # noqa: BLE001  (the edge of the service: a stream that has begun cannot become a 500)
             logger.error("stream failed", extra={"error_type": type(error).__name__})
             await self._fail(SluiceError(), stream, scope, receive)
 
-    async def _fail(self, error: SluiceError, stream: _Stream, scope: Scope, receive: Receive) -> None:
+    async def _fail(self, error: SluiceError, stream: EventStream, scope: Scope, receive: Receive) -> None:
         if stream.begun:
-            await stream.write(self._surface.failure(error), last=True)
+            count_error(error, scope=scope)
+            await stream.end(self._surface.failure(error))
         else:
             await error_response(error, path=scope["path"])(scope, receive, stream.send)
-
-
-class _Stream:
-    """The body of a response that begins with its first bytes."""
-
-    def __init__(self, send: Send) -> None:
-        self.send = send
-        self.begun = False
-        self.headers = dict(STREAM_HEADERS)
-
-    async def write(self, data: bytes, *, last: bool = False) -> None:
-        if not self.begun:
-            self.begun = True
-            head = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-            await self.send({"type": "http.response.start", "status": 200, "headers": head})
-        await self.send({"type": "http.response.body", "body": data, "more_body": not last})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,21 +173,29 @@ class _Beat:
 
 async def _until_left(work: Coroutine[Any, Any, None], *, receive: Receive, beat: _Beat | None) -> None:
     """Do the work, but cancel it as soon as the client has left."""
-    working = asyncio.create_task(work)
-    watching = asyncio.create_task(_watch(receive, beat=beat))
+    working = asyncio.current_task()
+    if working is None:
+        raise RuntimeError("an answer is written by a task")
+    already, left = working.cancelling(), False
+
+    def leave() -> None:
+        nonlocal left
+        left = True
+        working.cancel()
+
+    watching = asyncio.create_task(_watch(receive, beat=beat, leave=leave))
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await work
+    except asyncio.CancelledError:
+        # As in `asyncio.timeout`: a task that somebody else has cancelled as well stays so.
+        if not left or working.uncancel() > already:
+            raise
     finally:
         watching.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.wait({working, watching})
-    if not working.cancelled():
-        working.result()
 
 
-async def _watch(receive: Receive, *, beat: _Beat | None) -> None:
-    """Return when the client has left; strike the beat in the meantime."""
+async def _watch(receive: Receive, *, beat: _Beat | None, leave: Callable[[], None]) -> None:
+    """Call `leave` when the client has left; strike the beat in the meantime."""
     while True:
         try:
             async with asyncio.timeout(beat.seconds if beat else None):
@@ -195,6 +205,7 @@ async def _watch(receive: Receive, *, beat: _Beat | None) -> None:
                 await beat.strike()
             continue
         if message["type"] == "http.disconnect":
+            leave()
             return
 
 

@@ -34,7 +34,11 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class UsageSums(BaseModel):
-    """`estimated_tokens` are those of `total_tokens` that no server reported; `cost` is in US dollars."""
+    """`estimated_tokens` are those of `total_tokens` that no server reported; `cost` is in US dollars.
+
+    `cached_tokens`, `cache_write_tokens` and `image_tokens` are among the prompt's, `reasoning_tokens` among the
+    completion's, `audio_tokens` among both, as far as servers tell them apart.
+    """
 
     requests: int
     cached_requests: int
@@ -43,6 +47,11 @@ class UsageSums(BaseModel):
     completion_tokens: int
     total_tokens: int
     estimated_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    image_tokens: int
+    audio_tokens: int
+    reasoning_tokens: int
     cost: float
 
 
@@ -148,6 +157,11 @@ def _sums(row: UsageRow) -> dict[str, Any]:
         "completion_tokens": count.completion_tokens,
         "total_tokens": count.prompt_tokens + count.completion_tokens,
         "estimated_tokens": count.estimated_tokens,
+        "cached_tokens": count.cached_tokens,
+        "cache_write_tokens": count.cache_write_tokens,
+        "image_tokens": count.image_tokens,
+        "audio_tokens": count.audio_tokens,
+        "reasoning_tokens": count.reasoning_tokens,
         "cost": count.cost / NANODOLLARS,
     }
 

@@ -15,6 +15,7 @@ from app.services.calls import Book
 from app.services.prompting import count_prompt_tokens
 from app.services.recorder import Progress
 from app.utils.tokens import Family
+from app.utils.tracing import step
 
 # What an answer is taken to cost when nobody says how long it may be.
 ANSWER_TOKENS = 256
@@ -41,7 +42,9 @@ class Reservation:
     def refuse_excess(self) -> None:
         """Raise `RateLimitedError` for what was not to be had."""
         if not self.taking.admitted:
-            raise RateLimitedError(retry_after=max(level.wait for level in self.taking.levels))
+            demand, level = max(zip(self.demands, self.taking.levels, strict=True), key=lambda pair: pair[1].wait)
+            subject, _, quantity = demand.name.partition(":")
+            raise RateLimitedError(limit=f"{subject}_{quantity.rpartition(':')[2]}", retry_after=level.wait)
         if not self.taking.leased:
             raise TooManyStreamsError(retry_after=SECONDS_FOR_A_PLACE)
 
@@ -58,10 +61,20 @@ class Reservation:
 class Admission:
     """Counts requests, tokens and streams of keys and of users; `user_limits` hold for each user over all keys.
 
-    `secret` keys the digests that stand for users' names in a shared store.
+    `secret` keys the digests that stand for users' names and addresses in a shared store; `is_shared` says that the
+    windows are in one.
     """
 
-    def __init__(self, *, windows: WindowStore, user_limits: Limits, secret: bytes, make_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        windows: WindowStore,
+        user_limits: Limits,
+        secret: bytes,
+        make_id: Callable[[], str],
+        is_shared: bool = False,
+    ) -> None:
+        self.is_shared = is_shared
         self._windows = windows
         self._user_limits = user_limits
         self._secret = secret
@@ -73,6 +86,12 @@ class Admission:
         if not demands:
             return None
         return Reservation(demands, None, await self._windows.take(demands))
+
+    async def count_address(self, address: str, *, per_minute: int) -> Reservation:
+        """Count a request of an address, whoever asks."""
+        named = self._digest(address)
+        demand = Demand(group=named, name=f"address:{named}:{REQUESTS}", limit=per_minute, cost=1)
+        return Reservation((demand,), None, await self._windows.take((demand,)))
 
     def watch(
         self, make_events: Callable[[Book], Events], *, request: ChatRequest, caller: Caller, book: Book
@@ -95,7 +114,8 @@ class Admission:
             book(charge)
 
         async with aclosing(make_events(note)) as events:
-            reservation = await self._reserve(request, caller=caller)
+            with step("admission"):
+                reservation = await self._reserve(request, caller=caller)
             yield Admitted(reservation.allowance)
             reservation.refuse_excess()
             try:
@@ -116,7 +136,8 @@ class Admission:
         streams = caller.limits.concurrent_streams
         lease = None
         if streams is not None and request.stream:
-            lease = Lease(name=f"key:{caller.key_id}:streams", limit=streams, id=self._make_id())
+            name = f"key:{caller.key_id}:streams"
+            lease = Lease(group=self._digest(caller.tenant), name=name, limit=streams, id=self._make_id())
         return Reservation(demands, lease, await self._windows.take(demands, lease=lease))
 
     def _settle(self, reservation: Reservation, *, tokens: int) -> None:
@@ -127,15 +148,19 @@ class Admission:
             self._windows.release(reservation.lease, taking=reservation.taking)
 
     def _demands(self, caller: Caller, *, tokens: int | None) -> Iterator[Demand]:
+        group = self._digest(caller.tenant)
         for name, limits in self._subjects(caller):
             if limits.requests_per_minute is not None:
-                yield Demand(name=f"{name}:{REQUESTS}", limit=limits.requests_per_minute, cost=1)
+                yield Demand(group=group, name=f"{name}:{REQUESTS}", limit=limits.requests_per_minute, cost=1)
             if limits.tokens_per_minute is not None and tokens is not None:
-                yield Demand(name=f"{name}:{TOKENS}", limit=limits.tokens_per_minute, cost=tokens)
+                yield Demand(group=group, name=f"{name}:{TOKENS}", limit=limits.tokens_per_minute, cost=tokens)
 
     def _subjects(self, caller: Caller) -> Iterator[tuple[str, Limits]]:
         if caller.limits != NO_LIMITS:
             yield f"key:{caller.key_id}", caller.limits
         if caller.user is not None and self._user_limits != NO_LIMITS:
-            named = hmac.digest(self._secret, f"{caller.tenant}\0{caller.user}".encode(), hashlib.sha256)
-            yield f"user:{named.hex()[:32]}", self._user_limits
+            named = self._digest(f"{caller.tenant}\0{caller.user}")
+            yield f"user:{named}", self._user_limits
+
+    def _digest(self, name: str) -> str:
+        return hmac.digest(self._secret, name.encode(), hashlib.sha256).hex()[:32]

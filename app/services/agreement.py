@@ -7,17 +7,15 @@ no rule here knows to mean the same does not agree: unsure is no.
 
 from __future__ import annotations
 
-import calendar
-import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Self
 
-LEXICON_PATH = Path(__file__).with_name("agreement_lexicon.json")
+from app.services.agreement_lexicon import Lexicon
+from app.services.agreement_order import put_in_order
 
 # Longer texts rarely come again in other words.
 LONGEST_TEXT = 2000
@@ -27,85 +25,68 @@ READABLE = re.compile(r"[\x00-\x7f\u00a0-\u024f\u2010-\u203a\u20ac]*")
 QUOTED = re.compile(
     r"```.*?```|``.*?''|`[^`]*`|\"[^\"]*\"|\u201c[^\u201d]*\u201d|(?<!\S)'(?!s\s)[^'\n]*[^'\s]'(?!\w)", re.DOTALL
 )
-# What belongs to a number, a formula or a name such as C++; not the punctuation of sentences.
-SIGNS = r"[+*/\\=<>^%$#@|~{}\[\]_\u00a3\u00a5\u20ac\u00b0]"
-SIGN = re.compile(rf"(?<=\w){SIGNS}+|{SIGNS}+(?=\s*\w)|(?<![\w-])-(?=\d)")
+# What belongs to a number, a unit, a formula, code, or a name such as C++; not the punctuation of sentences.
+SIGN = re.compile(
+    r"[+*/\\=<>^%$#@|~{}\[\]_\u00a3\u00a5\u20ac\u00b0]+|!=|&&|(?<=\d)[!'\"\u2032\u2033]|'(?=\()"
+    r"|(?<![\w-])-(?=\w)|(?<=\d)-(?=\d)|(?<![\s.])\.(?=[^\W\d])|(?<!\S)[.:](?=\w)"
+)
+NOT = re.compile(r"n['\u2019]t\b")
+CONTRACTED_IS = re.compile(r"\b(what|who|where|when|why|how|it|he|she|that|there|here)['\u2019]s\b", re.IGNORECASE)
+# Of a place with a name, a date or a year these say the same.
+AT_A_NAME = re.compile(
+    r"\b(?:[Oo]n|[Aa]t)(?=\s+(?:the\s+)?(?:[A-Z][a-z]|(?:1\d|20)\d\d\b|\d\d?(?:st|nd|rd|th)?\s+(?:of\s+)?[A-Z][a-z]))"
+)
+BETWEEN_NUMBERS = re.compile(r"(?<=\d)\s*(?:-\s?-?|\u2013)\s*(?=\d+(?!\d| [A-Z]))")
+# Names in code, and units of data: Mb is not MB.
+INNER_CAPITAL = re.compile(r"[a-z][A-Z]|^[KMGT]i?[bB]$")
 WORD = re.compile(r"\d+(?:[.,:]\d+)*\w*|[^\W\d_]+\d*")
-DAY = re.compile(r"(?:[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?")
-YEAR = re.compile(r"1\d{3}|20\d\d")
-MONTHS = frozenset(calendar.month_name[number].lower() for number in range(1, 13))
 SHORTEST_PLURAL = 4
-SHORTEST_ING = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lexicon:
-    """The words that the rewriting knows.
-
-    `dropped` say nothing that decides; `canon` has one word for all that mean the same; `openings` only ask to be
-    answered; `classes` name a kind of place or group, before its name or after it.
-    """
-
-    dropped: frozenset[str]
-    links: frozenset[str]
-    pronouns: frozenset[str]
-    past: frozenset[str]
-    present: frozenset[str]
-    future: frozenset[str]
-    interrogatives: frozenset[str]
-    auxiliaries: frozenset[str]
-    classes: frozenset[str]
-    openings: tuple[tuple[str, ...], ...]
-    how_to: tuple[tuple[str, ...], ...]
-    canon: Mapping[str, str]
-
-    @classmethod
-    @lru_cache(maxsize=1)
-    def load(cls) -> Self:
-        table = json.loads(LEXICON_PATH.read_text(encoding="utf-8"))
-        groups = [group.split() for group in table["same"]]
-        return cls(
-            dropped=frozenset(table["dropped"].split()),
-            links=frozenset(table["links"].split()),
-            pronouns=frozenset(table["pronouns"].split()),
-            past=frozenset(table["past"].split()),
-            present=frozenset(table["present"].split()),
-            future=frozenset(table["future"].split()),
-            interrogatives=frozenset(table["interrogatives"].split()),
-            auxiliaries=frozenset(table["auxiliaries"].split()),
-            classes=frozenset(table["classes"].split()),
-            openings=_phrases(table["openings"]),
-            how_to=_phrases(table["how_to"]),
-            canon={word: group[0] for group in groups for word in group},
-        )
-
-
-def _phrases(phrases: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The longest first, so that it is tried first."""
-    return tuple(sorted((tuple(phrase.split()) for phrase in phrases), key=len, reverse=True))
+# In a statement of so many words that carry it, one small word more decides nothing. In a question it may be all.
+LONG = 5
+# They stand alone where others may be written as one word: `not able` is not `notable`.
+SEPARATE = frozenset({"not", "no", "never", "none", "now"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A question in canonical form. `words` carry it; the other parts may be absent from one of two questions that
-    agree, but where both have them they must be equal.
+    """A text in canonical form. `words` carry it; `names` are those with a capital, without the endings of plurals.
+
+    Of two long statements that agree one may have less of the other parts, but what both have must be equal. Of
+    questions and short texts all must be equal.
     """
 
     kind: str
     signs: tuple[str, ...]
     words: tuple[str, ...]
+    names: frozenset[str]
+    small: tuple[str, ...]
     pronouns: tuple[str, ...]
-    times: tuple[str, ...]
-    quoted: tuple[str, ...]
     links: tuple[str, ...]
+    quoted: tuple[str, ...]
 
     def agrees(self, other: Form) -> bool:
-        if (self.kind, self.signs, "".join(self.words)) != (other.kind, other.signs, "".join(other.words)):
+        if (self.kind, self.signs) != (other.kind, other.signs):
             return False
-        pairs = ((self.links, other.links), (self.pronouns, other.pronouns), (self.times, other.times))
-        if not all(_is_part(one, another) or _is_part(another, one) for one, another in pairs):
-            return False
-        return self.quoted == other.quoted or not self.quoted or not other.quoted
+        if self.is_long_statement and other.is_long_statement:
+            quotes_fit = not self.quoted or not other.quoted or self.quoted == other.quoted
+            pairs = ((self.small, other.small), (self.pronouns, other.pronouns), (self.links, other.links))
+            rest_fits = (
+                quotes_fit
+                and _passive(self.small) == _passive(other.small)
+                and all(_is_part(one, another) or _is_part(another, one) for one, another in pairs)
+            )
+            names = self.names & other.names
+            return rest_fits and _joined(_singular(self.words, names)) == _joined(_singular(other.words, names))
+        parts = (self.small, self.pronouns, self.links, self.quoted)
+        same = parts == (other.small, other.pronouns, other.links, other.quoted)
+        return same and _joined(self.words) == _joined(other.words)
+
+    @property
+    def is_long_statement(self) -> bool:
+        return self.kind == STATEMENT and len(self.words) >= LONG
+
+
+STATEMENT, QUESTION, WHETHER = "statement", "question", "whether"
 
 
 def agree(one: str, other: str) -> bool:
@@ -116,26 +97,56 @@ def agree(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def canonical_form(text: str) -> Form | None:
-    """The form of a text, `None` if the rules do not apply to it: it is too long, or not in English letters."""
-    text = _without_marks(text)
+    """The form of a text, `None` if the rules do not apply to it: it is too long, or not certainly English."""
+    text = BETWEEN_NUMBERS.sub("-", _without_marks(text))
     if len(text) > LONGEST_TEXT or READABLE.fullmatch(text) is None:
         return None
     lexicon = Lexicon.load()
-    words = _without_opening(_words(text, lexicon=lexicon), lexicon=lexicon)
-    if not words:
+    read = _words(text, lexicon=lexicon)
+    words = _without_opening(read, lexicon=lexicon)
+    if not words or not lexicon.knows_language(read):
         return None
-    ordered = _time_last(_order_dates(_order_classes(words, lexicon=lexicon)))
+    kind = _kind(text, words, lexicon=lexicon)
+    words = put_in_order(_keep_articles(words, lexicon=lexicon), classes=lexicon.classes)
     first = [word for word in words[:1] if word in lexicon.interrogatives]
-    rest = [lexicon.canon.get(word, word) for word in ordered[len(first) :] if word not in lexicon.dropped]
+    rest = [_canonical(word, lexicon=lexicon) for word in words[len(first) :] if word not in lexicon.dropped]
+    aside = lexicon.small | lexicon.pronouns | lexicon.links
     return Form(
-        kind="whether" if words[0] in lexicon.auxiliaries else "other",
+        kind=kind,
         signs=tuple(SIGN.findall(text)),
-        words=(*first, *(_base(word) for word in rest if word not in lexicon.pronouns | lexicon.links)),
+        words=(*first, *(word for word in rest if word not in aside)),
+        names=frozenset(_without_s(word.lower()) for word in WORD.findall(text) if word[0].isupper()),
+        small=tuple(lexicon.forms.get(word, word) for word in rest if word in lexicon.small),
         pronouns=tuple(word for word in rest if word in lexicon.pronouns),
-        times=tuple(name for name in ("past", "present", "future") if not getattr(lexicon, name).isdisjoint(words)),
-        quoted=tuple(_quote(quote) for quote in QUOTED.findall(text)),
         links=tuple(word for word in rest if word in lexicon.links),
+        quoted=tuple(_quote(quote) for quote in QUOTED.findall(text)),
     )
+
+
+def _kind(text: str, words: Sequence[str], *, lexicon: Lexicon) -> str:
+    """Whether it asks for yes or no, for something else, or states something. A request asks."""
+    if words[0] in lexicon.auxiliaries:
+        return WHETHER
+    asks = words[0] in lexicon.interrogatives | lexicon.requests or text.rstrip().endswith("?")
+    return QUESTION if asks else STATEMENT
+
+
+def _canonical(word: str, *, lexicon: Lexicon) -> str:
+    """The word for all that mean the same, in the plural if this is one."""
+    if word not in lexicon.canon and _without_s(word) in lexicon.canon:
+        return lexicon.canon[_without_s(word)] + "s"
+    return lexicon.canon.get(word, word)
+
+
+def _keep_articles(words: Sequence[str], *, lexicon: Lexicon) -> list[str]:
+    """`a few` is not `few`: one word of an article and what it counts."""
+    kept: list[str] = []
+    for word in words:
+        if word in lexicon.counted and kept and kept[-1] in ("a", "the"):
+            kept[-1] = f"{kept[-1]}-{word}"
+        else:
+            kept.append(word)
+    return kept
 
 
 def _quote(quote: str) -> str:
@@ -146,8 +157,8 @@ def _quote(quote: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    """Without accents, which one writer sets and another does not."""
-    parts = unicodedata.normalize("NFKD", text)
+    """Without accents, which one writer sets and another does not. Raised digits stay what they are."""
+    parts = unicodedata.normalize("NFD", text)
     return unicodedata.normalize("NFC", "".join(sign for sign in parts if not unicodedata.combining(sign)))
 
 
@@ -157,15 +168,23 @@ def _is_part(some: Sequence[str], of: Sequence[str]) -> bool:
     return all(word in left for word in some)
 
 
+def _joined(words: Sequence[str]) -> str:
+    """As one text: `ex-wife` is `ex wife`, but `1 12` is not `11 2`."""
+    return "".join(f"|{word}|" if word[0].isdigit() or word in SEPARATE else word for word in words)
+
+
 def _words(text: str, *, lexicon: Lexicon) -> list[str]:
-    """In lower case, but for words such as US and IT, which are others in small letters."""
-    text = re.sub(r"n['\u2019]t\b", " not", text).replace("&", " and ")
+    """In lower case, but for words such as US, IT and getName, which are others in small letters."""
+    text = CONTRACTED_IS.sub(r"\1 is", NOT.sub(" not", text)).replace("&", " and ")
+    text = lexicon.phrase.sub(lambda found: lexicon.phrases[found.group().lower()], AT_A_NAME.sub("in", text))
     shouting = text.isupper()
-    known = lexicon.dropped | lexicon.links | lexicon.pronouns | lexicon.interrogatives
-    return [
-        word if not shouting and len(word) > 1 and word.isupper() and word.lower() in known else word.lower()
-        for word in WORD.findall(text)
-    ]
+    known = lexicon.dropped | lexicon.links | lexicon.pronouns | lexicon.interrogatives | lexicon.small
+    return [_word(word, is_named=not shouting, known=known) for word in WORD.findall(text)]
+
+
+def _word(word: str, *, is_named: bool, known: AbstractSet[str]) -> str:
+    abbreviated = len(word) > 1 and word.isupper() and word.lower() in known
+    return word if is_named and (abbreviated or INNER_CAPITAL.search(word)) else word.lower()
 
 
 def _without_opening(words: list[str], *, lexicon: Lexicon) -> list[str]:
@@ -179,64 +198,20 @@ def _without_opening(words: list[str], *, lexicon: Lexicon) -> list[str]:
     return words
 
 
-def _order_classes(words: list[str], *, lexicon: Lexicon) -> list[str]:
-    """`River Leurda`, `district of Siwan`, `province of the Gambia`: the kind after the name."""
-    ordered = list(words)
-    for position, word in enumerate(words):
-        if word in lexicon.classes:
-            name = position + 1
-            while name < len(words) and words[name] in ("of", "the"):
-                name += 1
-            if name < len(words) and (name > position + 1 or (position and words[position - 1] == "the")):
-                ordered[position : name + 1] = [*words[position + 1 : name], words[name], word]
-    return ordered
+def _passive(small: Sequence[str]) -> list[str]:
+    """The words that turn who does something into who has it done to him."""
+    return [word for word in small if word in ("been", "being")]
 
 
-def _order_dates(words: list[str]) -> list[str]:
-    """`8th May` as `May 8`."""
-    ordered = list(words)
-    for position in range(len(words) - 1):
-        day, month = ordered[position : position + 2]
-        if month in MONTHS and DAY.fullmatch(day):
-            ordered[position : position + 2] = [month, day]
-    return [
-        word.rstrip("stndrh") if position and DAY.fullmatch(word) and ordered[position - 1] in MONTHS else word
-        for position, word in enumerate(ordered)
-    ]
-
-
-def _time_last(words: list[str]) -> list[str]:
-    """The one time that a sentence is about, such as `in 1977` or `on May 8 2015`, at its end wherever it stood."""
-    spans = [span for start in range(len(words)) if (span := _span_of_time(words, start)) is not None]
-    if len(spans) != 1:
-        return words
-    start, end = spans[0]
-    return [*words[:start], *words[end:], *words[start:end]]
-
-
-def _span_of_time(words: Sequence[str], start: int) -> tuple[int, int] | None:
-    if words[start] not in ("in", "on"):
-        return None
-    end = start + 1
-    while end < len(words) and (words[end] in MONTHS or DAY.fullmatch(words[end]) or YEAR.fullmatch(words[end])):
-        end += 1
-    named = any(word in MONTHS or YEAR.fullmatch(word) for word in words[start + 1 : end])
-    return (start, end) if named else None
-
-
-def _base(word: str) -> str:
-    """The word without the endings -s and -ing, and without the e that -ing takes away. -ed tells a time."""
-    word = _without_s(word)
-    if word.endswith("ing") and len(word) >= SHORTEST_ING:
-        word = word[:-3]
-        if word[-1] == word[-2] and word[-1] not in "lse":
-            word = word[:-1]
-    return word[:-1] if word.endswith("e") and len(word) > SHORTEST_PLURAL else word
+def _singular(words: Sequence[str], names: AbstractSet[str]) -> list[str]:
+    """Without the endings of plurals, but for names: Edwards is not Edward."""
+    return [word if (stem := _without_s(word)) in names else stem for word in words]
 
 
 def _without_s(word: str) -> str:
     """Without the ending of a plural, which is also that of a verb after he, she or it."""
-    if len(word) < SHORTEST_PLURAL or not word.endswith("s") or word.endswith(("ss", "us", "is", "news")):
+    is_word = len(word) >= SHORTEST_PLURAL and word.islower() and word.isalpha()
+    if not is_word or not word.endswith("s") or word.endswith(("ss", "us", "is", "news")):
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"

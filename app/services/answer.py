@@ -12,6 +12,7 @@ from app.models import (
     FinishReason,
     Message,
     Model,
+    Opening,
     Piece,
     Prompt,
     Stop,
@@ -19,6 +20,7 @@ from app.models import (
     ToolCall,
     Usage,
 )
+from app.services.pricing import reckon
 from app.services.prompting import count_prompt_tokens
 from app.utils.tokens import count_tokens, family_of
 
@@ -30,9 +32,12 @@ class Draft:
     deltas: list[Delta] = field(default_factory=list)
     stops: dict[int, FinishReason] = field(default_factory=dict)
     usage: Usage | None = None
+    opened: bool = False
 
-    def add(self, piece: Delta | Stop | Usage) -> None:
+    def add(self, piece: Piece) -> None:
         match piece:
+            case Opening():
+                self.opened = True
             case Delta():
                 self.deltas.append(piece)
             case Stop():
@@ -42,7 +47,7 @@ class Draft:
 
     @property
     def has_begun(self) -> bool:
-        return bool(self.deltas or self.stops or self.usage)
+        return bool(self.opened or self.deltas or self.stops or self.usage)
 
     @property
     def finish_reasons(self) -> tuple[FinishReason, ...]:
@@ -83,24 +88,24 @@ def join_texts(pieces: Sequence[Piece]) -> Sequence[Piece]:
     joined: list[Piece] = []
     texts: list[str] = []
     for piece, following in zip_longest(pieces, pieces[1:]):
-        if not _is_text(piece):
+        if not is_text(piece):
             joined.append(piece)
             continue
         texts.append(piece.content)
-        if following is None or not _is_text(following) or following.index != piece.index:
+        if following is None or not is_text(following) or following.index != piece.index:
             joined.append(Delta(content="".join(texts), index=piece.index))
             texts.clear()
     return joined
 
 
-def _is_text(piece: Piece) -> TypeGuard[Delta]:
+def is_text(piece: Piece) -> TypeGuard[Delta]:
     """Whether it is a delta of nothing but text."""
     return isinstance(piece, Delta) and not (piece.tool_calls or piece.refusal) and piece.logprobs is None
 
 
 def _tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:
     calls: dict[int, ToolCall] = {}
-    for piece in (piece for delta in deltas for piece in delta.tool_calls):
+    for piece in (piece for delta in deltas if delta.tool_calls for piece in delta.tool_calls):
         known = calls.get(piece.position, ToolCall(id="", name="", arguments=""))
         calls[piece.position] = ToolCall(
             id=known.id or piece.id or "",
@@ -114,4 +119,4 @@ def cost_of(usage: Usage, *, model: Model | None) -> float | None:
     """US dollars, `None` if the model's price is unknown."""
     if model is None or model.price is None:
         return None
-    return usage.prompt_tokens * model.price.prompt + usage.completion_tokens * model.price.completion
+    return reckon(usage, price=model.price)

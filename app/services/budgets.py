@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from app.errors import BudgetExceededError, SluiceError
 from app.models import Budget, Caller, Model, Usage
 from app.protocols import Clock
-from app.records import Account, Spent
+from app.records import Account, BudgetAlert, Spent
 from app.services.answer import cost_of
 from app.services.usage import Ledger, nanodollars
-from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
 
 # How old what this process knows of others' spending may be.
 REFRESH_SECONDS = 0.5
+# And of an account of which less than half is left, when a call is about to be held: others write as often.
+LOOK_AGAIN = timedelta(seconds=0.1)
 # An account that nobody asked for in so long is not followed.
 IDLE = timedelta(minutes=1)
 # Parts of a budget, in percent, that are reported when they are spent.
@@ -32,7 +33,8 @@ NO_BUDGET = Budget()
 class _Purse:
     """What is known of an account's spending, in billionths of a US dollar.
 
-    `spent` is what the database said, `booked` what this process spent since, and `held` what its open calls may cost.
+    `spent` is what the database said when it was `read`, `booked` what this process spent since, and `held` what its
+    open calls may cost.
     """
 
     budget: Budget
@@ -41,6 +43,7 @@ class _Purse:
     spent: Spent
     booked: int = 0
     held: int = 0
+    read: datetime | None = None
 
     def periods(self) -> Iterator[tuple[str, int, int]]:
         """Each period that has a limit, with what was spent in it and the limit."""
@@ -48,6 +51,10 @@ class _Purse:
             yield "day", self.spent.day + self.booked, nanodollars(self.budget.day)
         if self.budget.month is not None:
             yield "month", self.spent.month + self.booked, nanodollars(self.budget.month)
+
+    def is_tight(self) -> bool:
+        """Whether half of a budget is spent or held, so that what others spend decides."""
+        return any((spent + self.held) * 2 > limit for _, spent, limit in self.periods())
 
     def find_exceeded(self, cost: int) -> Iterator[str]:
         """The periods in which the cost, on top of all that is held, would be too much."""
@@ -61,13 +68,15 @@ class Budgets:
     half a second later.
     """
 
-    def __init__(self, *, ledger: Ledger, tenant_budget: Budget, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, *, ledger: Ledger, tenant_budget: Budget, clock: Clock, report: Callable[[BudgetAlert], None]
+    ) -> None:
         self._ledger = ledger
         self._tenant_budget = tenant_budget
         self._clock = clock
-        self._metrics = metrics
+        self._report = report
         self._purses: dict[Account, _Purse] = {}
-        self._reported: set[tuple[Account, str, date, int]] = set()
+        self._reported: set[tuple[Account, str, date, int, int]] = set()
         self._turn = asyncio.Lock()
         ledger.on_spent = self.note
 
@@ -101,7 +110,7 @@ class Budgets:
             purse = self._purses.get(account)
             if purse is not None:
                 purse.booked += cost
-                self._report(account, purse)
+                self._watch(account, purse)
 
     async def keep_fresh(self) -> None:
         """Follow for ever what all processes spend."""
@@ -118,6 +127,7 @@ class Budgets:
         for account, purse in list(self._purses.items()):
             if not purse.held and now - purse.asked > IDLE:
                 del self._purses[account]
+        self._forget_reports(today=now.date())
         await self._read(list(self._purses), day=now.date())
 
     def _limits(self, caller: Caller) -> Iterator[tuple[Account, Budget]]:
@@ -135,6 +145,10 @@ class Budgets:
             purse.budget, purse.asked = budget, now
             if purse.day != now.date():
                 await self._read([account], day=now.date())
+            elif purse.is_tight() and (purse.read is None or now - purse.read >= LOOK_AGAIN):
+                purse.read = now  # whoever comes meanwhile need not look too
+                with suppress(SluiceError):  # then what was last known decides
+                    await self._read([account], day=now.date())
             purses.append(purse)
         return purses
 
@@ -143,34 +157,37 @@ class Budgets:
         if not accounts:
             return
         async with self._turn:
+            asked = self._clock()
             before = {account: self._purses[account].booked for account in accounts if account in self._purses}
             spent = await self._ledger.read_spent(list(before), day=day)
             for account, booked in before.items():
                 purse = self._purses.get(account)
                 if purse is not None:
-                    purse.day, purse.spent = day, spent.get(account, Spent())
+                    purse.day, purse.spent, purse.read = day, spent.get(account, Spent()), asked
                     purse.booked -= booked
-                    self._report(account, purse)
+                    self._watch(account, purse)
 
     def _refusal(self, cost: int, *, purses: Sequence[_Purse]) -> BudgetExceededError:
         now = self._clock()
         ends = [_end(period, now=now) for purse in purses for period in purse.find_exceeded(cost)]
         return BudgetExceededError(retry_after=(max(ends) - now).total_seconds())
 
-    def _report(self, account: Account, purse: _Purse) -> None:
-        """Say once for each period that a threshold is passed; each process does, in its own time."""
+    def _watch(self, account: Account, purse: _Purse) -> None:
+        """Report each threshold of a period that is passed, once in this process."""
         for period, spent, limit in purse.periods():
             begun = purse.day if period == "day" else purse.day.replace(day=1)
-            for threshold in THRESHOLDS:
-                if spent * 100 < limit * threshold or (account, period, begun, threshold) in self._reported:
+            for percent in THRESHOLDS:
+                threshold = (account, period, begun, percent, limit)
+                if spent * 100 < limit * percent or threshold in self._reported:
                     continue
-                self._reported.add((account, period, begun, threshold))
-                whose = "tenant" if account.key_id is None else "key"
-                self._metrics.budget_alerts.labels(whose=whose, period=period, percent=str(threshold)).inc()
-                logger.warning(
-                    "budget",
-                    extra={"tenant": account.tenant, "key": account.key_id, "period": period, "percent": threshold},
+                self._reported.add(threshold)
+                self._report(
+                    BudgetAlert(account=account, period=period, begun=begun, percent=percent, limit=limit, spent=spent)
                 )
+
+    def _forget_reports(self, *, today: date) -> None:
+        """Those of periods that are over."""
+        self._reported = {each for each in self._reported if each[2] >= today.replace(day=1)}
 
 
 def _fits(cost: int, *, purses: Sequence[_Purse]) -> bool:

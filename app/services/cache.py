@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import orjson
 
@@ -64,12 +65,18 @@ class Partition:
     documents: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that it can remember its material
 class Slot:
     """Where an answer belongs: the whole request, history included, and the partition it may be shared in."""
 
     request: ChatRequest
     partition: Partition
+
+    @cached_property
+    def material(self) -> bytes:
+        """What the key is a digest of: all that the answer depends on. A request's key is asked for again and again."""
+        values = {name: getattr(self.request, name) for name in KEY_FIELDS}
+        return _canonical([SCHEMA_VERSION, self.partition, values])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,15 +163,13 @@ class AnswerCache:
             return None
         if slot.request.tooling.tools and not use.asked:
             return None
-        return "flight:" + self._digest([self.key(slot), label, passages])
+        return "flight:" + self._digest(_canonical([self.key(slot), label, passages]))
 
     def key(self, slot: Slot) -> str:
         """A keyed digest of the whole request and its partition."""
-        values = {name: getattr(slot.request, name) for name in KEY_FIELDS}
-        return self._digest([SCHEMA_VERSION, slot.partition, values])
+        return self._digest(slot.material)
 
-    def _digest(self, value: object) -> str:
-        material = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    def _digest(self, material: bytes) -> str:
         return hmac.digest(self._secret, material, hashlib.sha256).hex()
 
     def _ttl(self, request: ChatRequest) -> int:
@@ -176,3 +181,8 @@ class AnswerCache:
 
     def _now(self) -> float:
         return self._clock().timestamp()
+
+
+def _canonical(value: object) -> bytes:
+    """The same bytes for the same value, whatever order its keys came in."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

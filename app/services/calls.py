@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.errors import UpstreamError, UpstreamTimeoutError
-from app.models import Charge, Delta, Dispatch, Model, Piece, Prompt, Usage
+from app.errors import UpstreamError, UpstreamGivenUpError
+from app.models import Charge, Delta, Dispatch, Label, Model, Opening, Piece, Prompt, Usage
 from app.services.answer import Draft, cost_of
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
@@ -17,17 +18,26 @@ Book = Callable[[Charge], None]
 
 
 class Call:
-    """A prompt on its way to one model. `usage` is what the call took once it has ended, `None` if it took nothing."""
+    """A prompt on its way to one model. `usage` is what the call took once it has ended, `None` if it took nothing.
+
+    `first_piece_at` is when the answer began, on the event loop's clock.
+    """
 
     def __init__(self, dispatch: Dispatch[Prompt], *, outgoing: Outgoing, book: Book) -> None:
         self.dispatch = dispatch
         self.usage: Usage | None = None
+        self.first_piece_at: float | None = None
         self._outgoing = outgoing
         self._book = book
 
     @property
     def model(self) -> Model:
         return self.dispatch.model
+
+    @property
+    def label(self) -> Label:
+        """The label of the request, before anything was taken out."""
+        return self._outgoing.reading.label
 
     @property
     def prompt(self) -> Prompt:
@@ -39,28 +49,33 @@ class Call:
 
     def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """The pieces as a client may see them: metered, without thoughts, and with what was redacted put back."""
-        seen = self._without_thoughts(self._metered(pieces))
+        seen = self._metered(pieces)
         redacted = self._outgoing.version_for(self.model)
         return seen if redacted is None else restore(seen, values=redacted.values)
 
     async def _metered(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """The same pieces, and at the end an estimated `Usage` if the provider reported none.
+        """The same pieces but for thoughts, and at the end an estimated `Usage` if the provider reported none.
 
-        A call that the server refused before it began to answer took nothing. One that was left, or given up because it
-        was late, took its prompt: the server was at work on it.
+        A delta without content means that the model thinks: it is counted, and neither it nor an opening is passed on.
+        A call that the server refused before it began to answer took nothing, nor did one without a connection. One
+        that was left, or given up because it was late, took its prompt: the server was at work on it. So did one that
+        failed after its answer had opened, though it said nothing: the server had read the prompt.
         """
         draft = Draft()
         at_work = True
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
+                    if self.first_piece_at is None and not isinstance(piece, Opening):
+                        self.first_piece_at = asyncio.get_running_loop().time()
                     draft.add(piece)
-                    yield piece
+                    if not (isinstance(piece, Opening) or (isinstance(piece, Delta) and piece.is_empty)):
+                        yield piece
             at_work = draft.has_begun
             if at_work and draft.usage is None:
                 yield draft.settled_usage(self.prompt, model=self.model.name)
         except UpstreamError as error:
-            at_work = draft.has_begun or isinstance(error, UpstreamTimeoutError)
+            at_work = draft.has_begun or isinstance(error, UpstreamGivenUpError)
             raise
         finally:
             if at_work:
@@ -69,14 +84,9 @@ class Call:
     def _settle(self, draft: Draft) -> None:
         self.usage = draft.settled_usage(self.prompt, model=self.model.name)
         cost = cost_of(self.usage, model=self.model)
-        self._book(Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price))
-
-    async def _without_thoughts(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """A delta without content means that the model thinks; its thoughts are not passed on."""
-        async with aclosing(pieces):
-            async for piece in pieces:
-                if not (isinstance(piece, Delta) and piece.is_empty):
-                    yield piece
+        self._book(
+            Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price, tier=self.model.tier)
+        )
 
 
 def address(model: Model, *, plan: Plan, outgoing: Outgoing) -> Dispatch[Prompt]:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TypeVar
 
 from app.errors import UnknownModelError
@@ -35,6 +36,8 @@ class CatalogView:
     configured and no local server answers. `lacks` is what a model is known not to do, by id. `stated_only` are models
     of which only a cloud provider's long list knows, so they are never chosen unasked; `unlisted` those that their own
     provider's list does not have, so they are tried last. `status` is whether each provider that is asked answers.
+    `fingerprint` is the digest of what decides which model answers, as part of the cache's key; `revision`
+    tells apart the views of one process, but for their health.
     """
 
     models: Mapping[str, Model]
@@ -49,6 +52,8 @@ class CatalogView:
     stated_only: frozenset[str] = frozenset()
     unlisted: frozenset[str] = frozenset()
     health: HealthView = field(default_factory=HealthView)
+    fingerprint: str = ""
+    revision: int = 0
 
     def find(self, name: str) -> Model | None:
         """The model of this id; a bare name finds one if exactly one provider has it."""
@@ -79,9 +84,8 @@ class CatalogView:
     def _preferred(self) -> frozenset[str]:
         return frozenset(name for names in self.preferences.values() for name in names)
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of what decides which model answers, as part of the cache's key."""
+    def digest(self) -> str:
+        """What decides which model answers, in short."""
         choices = (self.preferences, self.strategies, self.cascades)
         parts = [*sorted(self.available), *(repr(sorted(choice.items())) for choice in choices), str(self.builtin_only)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -113,6 +117,7 @@ class Catalog:
         self._monotonic = monotonic
         self._status: dict[str, ProviderStatus] = {}
         self._asked: dict[str, float] = {}
+        self._revisions = count(1)
         self._view = self._build()
 
     @property
@@ -149,7 +154,7 @@ class Catalog:
         models = self._known_models()
         unlisted, stated_only = self._judge_listings(models)
         named = self._named_ids(models)
-        return CatalogView(
+        view = CatalogView(
             models=models,
             builtin=self._builtin,
             available=frozenset(model.id for model in models.values() if self._is_callable(model) or model.id in named),
@@ -162,6 +167,7 @@ class Catalog:
             stated_only=stated_only - named,
             unlisted=unlisted - named,
         )
+        return replace(view, fingerprint=view.digest(), revision=next(self._revisions))
 
     def _known_models(self) -> dict[str, Model]:
         models = {model.id: model for model in self._file.models}

@@ -31,6 +31,10 @@ MODEL_FIELDS = frozenset(
         "prompt_per_million", "completion_per_million", "lacks",
     }
 )  # fmt: skip
+# Prices of kinds of tokens, by the field of `Price` that they are.
+KIND_FIELDS: Mapping[str, str] = {
+    f"{kind}_per_million": kind for kind in ("cached", "cache_write", "image", "audio", "spoken", "reasoning")
+}
 PROVIDER_FIELDS = frozenset({"name", "base_url", "api_key", "locality", "clearance", "lacks"})
 RULES = frozenset({"simple", "moderate", "complex", "long_context", "local"})
 
@@ -107,7 +111,7 @@ def _parse_provider(entry: Mapping[str, Any], *, cloud_clearance: Label) -> Prov
 
 def _parse_model(entry: Mapping[str, Any], *, providers: Mapping[str, Provider], cloud_clearance: Label) -> Model:
     """A model is as local as its entry says, but only where a native adapter speaks to it: else it is cloud."""
-    _refuse_unknown(entry, known=MODEL_FIELDS, where=entry["id"])
+    _refuse_unknown(entry, known=MODEL_FIELDS | KIND_FIELDS.keys(), where=entry["id"])
     provider, _, name = entry["id"].partition("/")
     declared = providers.get(provider)
     default = declared.locality if declared else Locality.CLOUD
@@ -138,6 +142,7 @@ def _parse_price(entry: Mapping[str, Any]) -> Price | None:
     return Price(
         prompt=entry["prompt_per_million"] / TOKENS_PER_MILLION,
         completion=entry["completion_per_million"] / TOKENS_PER_MILLION,
+        **{kind: entry[field] / TOKENS_PER_MILLION for field, kind in KIND_FIELDS.items() if field in entry},
     )
 
 

@@ -13,20 +13,23 @@ from itertools import islice
 from app.errors import (
     UpstreamBrokenError,
     UpstreamError,
+    UpstreamGivenUpError,
     UpstreamRateLimitedError,
-    UpstreamTimeoutError,
     UpstreamUnavailableError,
     WeakAnswerError,
 )
-from app.models import Attempt, Locality, Model, Piece, Usage
+from app.models import Attempt, Locality, Model, Opening, Piece, Usage
 from app.protocols import ChatProvider
 from app.services.answer import join_texts
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.calls import Book, Call, address
 from app.services.cascade import Verdict, without_logprobs
 from app.services.health import Health, is_fault
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
+from app.services.spans import trace_call
+from app.utils.silence import SilenceBound
 
 # A wait that the upstream asks for is honoured up to here; the next candidate is tried instead of a longer one.
 LONGEST_RETRY_AFTER = 2.0
@@ -67,6 +70,7 @@ class Completion:
         health: Health,
         bulkheads: Bulkheads,
         timeouts: TimeOuts,
+        metrics: CallMetrics,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._providers = providers
@@ -74,6 +78,7 @@ class Completion:
         self._health = health
         self._bulkheads = bulkheads
         self._timeouts = timeouts
+        self._metrics = metrics
         self._jitter = jitter
 
     async def run(self, plan: Plan, outgoing: Outgoing, *, book: Book) -> AsyncGenerator[Attempt | Piece, None]:
@@ -92,7 +97,7 @@ class Completion:
             async for model in turns:
                 call = Call(address(model, plan=plan, outgoing=outgoing), outgoing=outgoing, book=book)
                 check: Verdict | None = None
-                async with aclosing(self._ask(call, deadline=deadline)) as pieces:
+                async with aclosing(trace_call(self._ask(call, deadline=deadline), call=call)) as pieces:
                     try:
                         held = await _hold(pieces, whole=not outgoing.prompt.stream or plan.checks(model))
                     except UpstreamError as error:
@@ -130,7 +135,7 @@ class Completion:
         pieces: list[Piece] = []
         outcome = "sample"
         try:
-            async with aclosing(self._ask(second, deadline=deadline)) as sampled:
+            async with aclosing(trace_call(self._ask(second, deadline=deadline), call=second)) as sampled:
                 pieces.extend([piece async for piece in sampled])
         except UpstreamError as error:
             outcome = error.code
@@ -169,7 +174,7 @@ class Completion:
         """One call: in a slot of its model, with its waits bounded, metered, and judged by how it ends."""
         provider = self._providers.get(call.model.provider, self._fallback_provider)
         async with self._bulkheads.slot(call.model.id):
-            with self._health.watch(call.model.id) as note_content:
+            with self._metrics.watch(call), self._health.watch(call.model.id) as note_content:
                 timed = self._in_time(provider.complete(call.dispatch), call=call, deadline=deadline)
                 async with aclosing(call.watch(timed)) as pieces:
                     async for piece in pieces:
@@ -179,23 +184,30 @@ class Completion:
     async def _in_time(
         self, pieces: AsyncGenerator[Piece, None], *, call: Call, deadline: float
     ) -> AsyncGenerator[Piece, None]:
-        """The same pieces; raises `UpstreamTimeoutError` if one of them is late. Thinking is a sign of life too."""
+        """The same pieces; raises `UpstreamGivenUpError` if one of them is late.
+
+        Thinking is a sign of life too; an opening is not the first token that is waited for.
+        """
         loop = asyncio.get_running_loop()
         local = call.model.locality is Locality.LOCAL
         patience = self._timeouts.first_token_local if local else self._timeouts.first_token
         if not call.prompt.stream:
             patience = self._timeouts.total
-        async with aclosing(pieces):
-            while True:
-                try:
-                    async with asyncio.timeout_at(min(deadline, loop.time() + patience)):
-                        piece = await anext(pieces)
-                except TimeoutError:
-                    raise UpstreamTimeoutError from None
-                except StopAsyncIteration:
-                    return
-                yield piece
-                patience = self._timeouts.between_tokens
+        bound, late = SilenceBound(), loop.time() + patience
+        try:
+            async with aclosing(pieces):
+                while True:
+                    try:
+                        piece = await bound.next_of(pieces, end=min(deadline, late))
+                    except TimeoutError:
+                        raise UpstreamGivenUpError from None
+                    except StopAsyncIteration:
+                        return
+                    yield piece
+                    if not isinstance(piece, Opening):
+                        late = loop.time() + self._timeouts.between_tokens
+        finally:
+            bound.close()
 
     def _wait_before_retry(self, failure: UpstreamError) -> float | None:
         """Seconds after which the same model is worth a second call, `None` if it is not."""

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import mul
 from pathlib import Path
 from typing import Self
 
@@ -64,7 +65,7 @@ class LogisticModel:
     weights: Mapping[str, float]
 
     def probability(self, values: Mapping[str, float]) -> float:
-        exponent = self.bias + sum(weight * values[name] for name, weight in self.weights.items())
+        exponent = self.bias + sum(map(mul, self.weights.values(), map(values.__getitem__, self.weights)))
         return 1 / (1 + math.exp(-exponent))
 
 

@@ -230,4 +230,4 @@ def opens_with(reading: Reading, categories: Iterable[str], *, within: int, lexi
 
 def saturate(count: float, *, full: int) -> float:
     """A count on a logarithmic scale from 0 to 1, which it reaches at `full`: the first few tell the most."""
-    return min(1.0, math.log1p(count) / math.log1p(full))
+    return min(1.0, math.log1p(count) / math.log1p(full)) if count else 0.0

@@ -55,6 +55,11 @@ class Conversation:
         """All that a model is to read, in order."""
         return (*self.lead, *self.past, *self.fresh)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its turns are stored: in a session that was not deleted, or for the history of a named user."""
+        return (self.user_id if self.session_id is None else self.incarnation) is not None
+
     def without(self, tokens: int) -> Self:
         """Without so many tokens of what was said first; a question and what was answered to it go together."""
         dropped, kept = 0, list(self.past)

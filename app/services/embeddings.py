@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,11 +23,15 @@ from app.services.answer import cost_of
 from app.services.audit import Account, Audit
 from app.services.detectors import Field
 from app.services.labels import Labeller
+from app.services.request_metrics import EMBEDDINGS, ChargeMetrics
+from app.services.spans import embedding_step
 from app.services.usage import Ledger
 from app.utils.monitoring import Metrics
 from app.utils.tokens import count_tokens
 
 AUTO = "auto"
+# The name under which models are counted that only callers know.
+OTHER = "other"
 
 # From a name and the dimensions asked for to a provider's model; raises `UnknownModelError` for a name nobody has.
 FindModel = Callable[[str, int | None], Awaitable[EmbeddingModel]]
@@ -85,12 +89,15 @@ class Embeddings:
         audit: Audit,
         metrics: Metrics,
         ledger: Ledger,
+        is_known: Callable[[str], bool],
     ) -> None:
+        """`is_known` tells the ids of the catalog from names that only callers have for a model."""
         self._embedder = embedder
         self._find_model = find_model
         self._labeller = labeller
         self._audit = audit
-        self._metrics = metrics
+        self._metrics = ChargeMetrics(metrics, operation=EMBEDDINGS)
+        self._is_known = is_known
         self._ledger = ledger
 
     async def embed(self, request: EmbeddingRequest, *, caller: Caller) -> Embedded:
@@ -133,9 +140,9 @@ class Embeddings:
         return Embedded(vectors=vectors, model=embedder.model.id, label=label, usage=usage)
 
     def _count(self, usage: Usage, *, model: Model, caller: Caller, label: Label) -> None:
-        estimated = str(usage.estimated).lower()
-        self._metrics.tokens.labels(model=model.id, kind="prompt", estimated=estimated).inc(usage.prompt_tokens)
         charge = Charge(model=model.id, usage=usage, cost=cost_of(usage, model=model), price=model.price)
+        counted = model.id if model is self._embedder.model or self._is_known(model.id) else f"{model.provider}/{OTHER}"
+        self._metrics.count(replace(charge, model=counted), label=label.word)
         self._ledger.book(charge, caller=caller, label=label.word)
         self._ledger.count_request(caller=caller, model=model.id, label=label.word, cached=False)
 
@@ -157,7 +164,9 @@ async def _embed(embedder: EmbeddingModel, *, windows: Sequence[Sequence[Window]
     """One vector for each text; raises `UnknownModelError` if the model's server does not know it."""
     flat = tuple(window.text for cut in windows for window in cut)
     try:
-        vectors = await embedder.embed(Dispatch(flat, label, embedder.model))
+        dispatch = Dispatch(flat, label, embedder.model)
+        with embedding_step(dispatch):
+            vectors = await embedder.embed(dispatch)
     except UpstreamModelNotFoundError:
         raise UnknownModelError(param="model") from None
     return _join(vectors, windows=windows)

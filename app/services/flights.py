@@ -296,5 +296,5 @@ def _size(item: Item) -> int:
     """About how many bytes the item takes in memory."""
     if not isinstance(item, Delta):
         return BYTES_OF_AN_ITEM
-    calls = sum(len(call.arguments) for call in item.tool_calls)
+    calls = sum(len(call.arguments) for call in item.tool_calls) if item.tool_calls else 0
     return BYTES_OF_AN_ITEM + len(item.content) + len(item.refusal) + calls

@@ -42,7 +42,8 @@ from app.services.flights import ANSWERS, Seat
 from app.services.followups import search_text
 from app.services.keeping import Keeper
 from app.services.labels import Labeller, Reading
-from app.services.llm_router import RequestFacts, plan
+from app.services.llm_router import RequestFacts
+from app.services.plans import Plans
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose
 from app.services.recorder import Progress, Recorder
@@ -51,6 +52,7 @@ from app.services.retrieval import Lookup, Retrieval, SearchQuery
 from app.services.reuse import Reuse
 from app.services.sessions import Sessions
 from app.services.work import Explanation, Work, finish, settle
+from app.utils.tracing import step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ class Gateway:
         self._keeper = Keeper(sessions=sessions, echoes=echoes)
         self._policies = policies
         self._policy = policy
+        self._plans = Plans(on_denied=policy.on_denied)
         self._clock = clock
         self._make_id = make_id
 
@@ -212,7 +215,8 @@ class Gateway:
             catalog=view.fingerprint,
             documents=documents,
         )
-        asked = replace(request, messages=conversation.messages, model=conversation.model)
+        cache = request.cache.under(caller)
+        asked = replace(request, messages=conversation.messages, model=conversation.model, cache=cache)
         return Slot(request=asked, partition=partition)
 
     async def _ground(
@@ -258,7 +262,8 @@ class Gateway:
             sticky=conversation.session_id or self._make_id(),
             caller=caller,
         )
-        chosen = plan(facts, view, on_denied=self._policy.on_denied)
+        with step("routing"):
+            chosen = self._plans.find(facts, view)
         route = Route(
             label=outgoing.reading.label,
             complexity=complexity,
@@ -287,6 +292,7 @@ class Gateway:
     async def _complete(self, work: Work, *, slot: Slot, book: Book) -> AsyncGenerator[Event | Progress, None]:
         """Stream the first model of the plan that answers, or the call that another request has under way for it."""
         draft, route, model, answer_id = Draft(), work.route, "", self._make_id()
+        progress = partial(Progress, reading=work.outgoing.reading, messages=work.conversation.messages)
         async with self._cache.seat(slot, work.outgoing, book=book) as seat:
             try:
                 call = partial(self._completion.run, work.plan, work.outgoing, book=seat.book)
@@ -294,9 +300,7 @@ class Gateway:
                     async for piece in pieces:
                         if isinstance(piece, Attempt):
                             route = seat.note(route, piece)
-                            yield Progress(
-                                reading=work.outgoing.reading, messages=work.conversation.messages, route=route
-                            )
+                            yield progress(route=route)
                             if piece.outcome in ANSWERS:
                                 model = piece.model
                                 yield self._start(model, id=answer_id, route=route, conversation=work.conversation)
@@ -304,6 +308,7 @@ class Gateway:
                         draft.add(piece)
                         if isinstance(piece, Delta):
                             yield piece
+                yield progress(route=route, called_seconds=seat.seconds)
             except BaseException:
                 # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
                 if draft.deltas:
@@ -338,10 +343,4 @@ class Gateway:
         yield finish(replace(kept, route=route), cached=True)
 
     def _start(self, model: str, *, id: str, route: Route, conversation: Conversation) -> Started:
-        return Started(
-            id=id,
-            model=model,
-            created=self._clock(),
-            route=route,
-            session_id=conversation.session_id,
-        )
+        return Started(id=id, model=model, created=self._clock(), route=route, session_id=conversation.session_id)

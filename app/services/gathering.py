@@ -12,6 +12,8 @@ from app.protocols import VectorIndex, Vectors
 
 # More at once would make whoever waits for the index wait too long.
 MOST_TOGETHER = 256
+# How long the first write waits for others. A write costs an index its overhead however many rows it has.
+LINGER_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,8 @@ class GatheredWrites:
     async def _work(self, space: str) -> None:
         """Write until nothing is waiting for this space."""
         while waiting := self._waiting[space]:
+            if sum(len(write.ids) for write in waiting) < MOST_TOGETHER:
+                await asyncio.sleep(LINGER_SECONDS)
             together = _take(waiting)
             try:
                 await self._index.upsert(

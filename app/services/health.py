@@ -85,6 +85,11 @@ class Health:
             },
         )
 
+    def breakers(self) -> Iterator[tuple[str, bool]]:
+        """The models that were asked, and whether the breaker of each is open."""
+        now = self._monotonic()
+        return ((model, breaker.is_open(now)) for model, breaker in self._breakers.items())
+
     def is_open(self, model: str) -> bool:
         breaker = self._breakers.get(model)
         return breaker is not None and breaker.is_open(self._monotonic())

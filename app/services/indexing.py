@@ -21,6 +21,8 @@ from app.services.gathering import GatheredWrites
 from app.services.labels import Labeller, Reading, version_label
 from app.services.loaders import ParsedDocument, Sandbox
 from app.services.vector_store import Spaces
+from app.utils.instruments import STAGE_DURATION
+from app.utils.monitoring import Metrics
 
 # What MiniLM's window of 256 tokens leaves for title and headings beside a chunk and the two tokens of the frame.
 CONTEXT_TOKENS = 50
@@ -78,6 +80,7 @@ class Indexer:
         echoes: Echoes,
         audit: Audit,
         sandbox: Sandbox,
+        metrics: Metrics,
     ) -> None:
         self._documents = documents
         self._index = index
@@ -87,7 +90,9 @@ class Indexer:
         self._echoes = echoes
         self._audit = audit
         self._sandbox = sandbox
+        self._stages = metrics.histogram(STAGE_DURATION)
         self._spaces = Spaces(embedder)
+        self._reading = asyncio.Lock()
         self.progress = Progress()
 
     async def index(self, job: Job) -> None:
@@ -100,27 +105,33 @@ class Indexer:
 
     async def _index_content(self, job: Job) -> None:
         version = job.version
-        parsed = await self._parse(version)
-        reading = await self._read(version, parsed)
+        with self._stages.of("parse").time():
+            parsed = await self._parse(version)
+        with self._stages.of("classify").time():
+            reading = await self._read(version, parsed)
         label = version_label(version, reading)
         if len(parsed.text) >= LONG_TEXT:
             await self._report(version, stage="chunking")
-        chunks = await asyncio.to_thread(self._cut, parsed)
+        with self._stages.of("chunk").time():
+            chunks = await asyncio.to_thread(self._cut, parsed)
         space = self._spaces.of(version.key, label=label)
-        await self._documents.save_chunks(
-            version.id,
-            text=parsed.text,
-            title=version.title or parsed.title,
-            label=label,
-            warnings=parsed.warnings,
-            chunks=chunks,
-            space=space,
-        )
+        with self._stages.of("store").time():
+            await self._documents.save_chunks(
+                version.id,
+                text=parsed.text,
+                title=version.title or parsed.title,
+                label=label,
+                warnings=parsed.warnings,
+                chunks=chunks,
+                space=space,
+            )
         texts = (parsed.text, *(chunk.text for chunk in chunks))
         again = job.attempts > 1
-        await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant, again=again)
+        with self._stages.of("fingerprint").time():
+            await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant, again=again)
         await self._embed(version, label=label, space=space, total=len(chunks))
-        await self._documents.publish(job, space=space, label=label)
+        with self._stages.of("publish").time():
+            await self._documents.publish(job, space=space, label=label)
         digest = await asyncio.to_thread(self._audit.digest, parsed.text)
         self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
 
@@ -168,13 +179,17 @@ class Indexer:
                 await self._documents.renew_lease(version)
 
     async def _read(self, version: DocumentVersion, parsed: ParsedDocument) -> Reading:
-        """The label of what was parsed; what it shares with the document's earlier versions is no repetition."""
-        return await self._labeller.read_text(
-            f"{version.title or parsed.title or ''}\n{parsed.text}",
-            where="content",
-            tenant=version.key.tenant,
-            besides=version.key,
-        )
+        """The label of what was parsed; what it shares with the document's earlier versions is no repetition.
+
+        One text at a time: several at once would leave the event loop the smaller part of the interpreter.
+        """
+        async with self._reading:
+            return await self._labeller.read_text(
+                f"{version.title or parsed.title or ''}\n{parsed.text}",
+                where="content",
+                tenant=version.key.tenant,
+                besides=version.key,
+            )
 
     async def _parse(self, version: DocumentVersion) -> ParsedDocument:
         content = await self._documents.content(version.id)
@@ -195,8 +210,11 @@ class Indexer:
 
         Stops early for a version that is removed meanwhile.
         """
-        if space is None:
-            return
+        if space is not None:
+            with self._stages.of("embed").time():
+                await self._embed_into(space, version, label=label, total=total)
+
+    async def _embed_into(self, space: str, version: DocumentVersion, *, label: Label, total: int) -> None:
         batch = _Batch()
         for start in range(0, total, EMBEDDING_BATCH):
             rows = await self._documents.chunk_texts(version.id, start=start, limit=EMBEDDING_BATCH)

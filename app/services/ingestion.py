@@ -9,14 +9,16 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 
 from app.errors import EmptyDocumentError, NotClearedError, SluiceError, UnavailableError, UnsupportedMediaError
 from app.models import Caller, JSONValue, Label
 from app.protocols import Clock, DocumentStore
-from app.records import DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, NewDocument
+from app.records import DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, JobState, NewDocument
 from app.services.audit import Audit
 from app.services.indexing import LEASE_SECONDS, Indexer
 from app.services.loaders import LoadError, sniff
+from app.utils.instruments import DOCUMENTS, EGRESS_DENIALS, QUEUE
 from app.utils.monitoring import Metrics
 
 logger = logging.getLogger(__name__)
@@ -75,13 +77,16 @@ class Ingestion:
         self._indexer = indexer
         self._audit = audit
         self._default_label = default_label
-        self._metrics = metrics
+        self._counts = metrics.counter(DOCUMENTS)
+        self._denials = metrics.counter(EGRESS_DENIALS)
         self._clock = clock
         self._at_once = at_once
         self._idle_seconds = SHARED_POLL_SECONDS if shared else IDLE_POLL_SECONDS
         self._announce = announce
         self._beside = beside
         self._wake = asyncio.Event()
+        self._queue: Mapping[tuple[JobKind, JobState], int] = {}
+        metrics.show(QUEUE, lambda: (((kind, state), count) for (kind, state), count in self._queue.items()))
 
     async def accept(self, uploads: Sequence[Upload], *, caller: Caller) -> list[DocumentVersion]:
         """Store the documents durably and queue their indexing, in the order given.
@@ -146,6 +151,12 @@ class Ingestion:
             return False
         return True
 
+    async def count_queue(self) -> None:
+        """Count for the metrics the jobs that are left; those of before are no longer shown if that fails."""
+        self._queue = {}
+        counted = await self._documents.count_jobs(now=self._clock())
+        self._queue = {place: counted.get(place, 0) for place in product(JobKind, JobState)}
+
     async def work(self) -> None:
         """Work off jobs for ever. Trouble with one job is that job's alone."""
         while True:
@@ -196,10 +207,11 @@ class Ingestion:
                 await self._documents.finish_removal(job)
             else:
                 await self._indexer.index(job)
-                self._metrics.documents.labels(outcome="indexed").inc()
+                self._counts.of("indexed").inc()
         except LoadError as error:
             await self._fail(job, code=error.code, message=str(error))
-        except NotClearedError:
+        except NotClearedError as error:
+            self._denials.of(error.model).inc()
             await self._fail(job, code="not_cleared", message=NOT_CLEARED)
         except SluiceError as error:
             await self._try_later(job, code=error.code)
@@ -225,7 +237,7 @@ class Ingestion:
         await self._documents.retry_job(job, due=self._clock() + timedelta(seconds=wait))
 
     async def _fail(self, job: Job, *, code: str, message: str) -> None:
-        self._metrics.documents.labels(outcome=code).inc()
+        self._counts.of(code).inc()
         self._audit.record_document(job.version, reading=None, outcome=code, digest=None)
         await self._documents.fail(job, code=code, message=message)
 

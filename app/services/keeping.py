@@ -15,6 +15,7 @@ from app.services.echoes import Echoes
 from app.services.sessions import Sessions
 from app.services.work import Work
 from app.utils.tasks import finish_anyway
+from app.utils.tracing import step
 
 
 class Keeper:
@@ -33,13 +34,15 @@ class Keeper:
             await first()
             await self._keep_turns(work.conversation, answer, id=id, view=work.view)
 
-        await finish_anyway(keep())
+        with step("persistence"):
+            await finish_anyway(keep())
 
     async def keep_replayed(
         self, conversation: Conversation, answer: CachedAnswer, *, id: str, view: CatalogView
     ) -> None:
         """An answer from the cache, which is remembered since it was first given."""
-        await finish_anyway(self._keep_turns(conversation, answer, id=id, view=view))
+        with step("persistence"):
+            await finish_anyway(self._keep_turns(conversation, answer, id=id, view=view))
 
     async def keep_cut(self, work: Work, draft: Draft, *, id: str, model: str) -> None:
         """As much as there was of an answer when the client left or the model broke off, marked as cut."""
@@ -50,11 +53,14 @@ class Keeper:
                 work.conversation, id=id, answer=draft.choices[0], label=work.label, model=model, complete=False
             )
 
-        await finish_anyway(keep())
+        with step("persistence"):
+            await finish_anyway(keep())
 
     async def _keep_turns(
         self, conversation: Conversation, answer: CachedAnswer, *, id: str, view: CatalogView
     ) -> None:
+        if not conversation.is_kept:
+            return
         model = view.find(answer.model)
         await self._sessions.keep(
             conversation,

@@ -23,6 +23,7 @@ from app.records import DocumentKey, DocumentVersion
 from app.services.detectors import Field
 from app.services.echoes import Echoes, exchange
 from app.services.policy import PolicyFile
+from app.utils.tracing import AttributeValue, traced
 
 # Fields of the prompt's values that hold no free text. Every other field is read; a test holds this list against the
 # dataclasses, so that a new field is read or is decided to be harmless before it can be sent.
@@ -45,6 +46,7 @@ HARMLESS_FIELDS = frozenset(
 )
 
 # A document may be longer than the detectors take at once; slices overlap by more than the longest pattern.
+SHORT_TEXT = 4_096  # is looked through in a few milliseconds, which is less than a thread costs
 SLICE_CHARACTERS = 500_000
 SLICE_OVERLAP = 5_000
 
@@ -61,7 +63,8 @@ class Reading:
 
     @property
     def label(self) -> Label:
-        return max((finding.label for finding in self.raised_by), default=Label.PUBLIC)
+        found = self.given + self.found
+        return max(finding.label for finding in found) if found else Label.PUBLIC
 
     @property
     def raised_by(self) -> tuple[Finding, ...]:
@@ -100,6 +103,13 @@ def _floors(caller: Caller, stated: Label | None) -> tuple[Finding, Finding]:
     )
 
 
+def _describe(reading: Reading) -> dict[str, AttributeValue]:
+    return {
+        "sluice.label": reading.label.word,
+        "sluice.raised_by": tuple(dict.fromkeys(finding.detector for finding in reading.raised_by)),
+    }
+
+
 class Labeller:
     """Reads labels by the policy in force. `uninspected` is the label of what cannot be read, such as pixels."""
 
@@ -108,6 +118,7 @@ class Labeller:
         self._echoes = echoes
         self._uninspected = uninspected
 
+    @traced("labelling", describe=_describe)
     async def read_prompt(
         self,
         messages: Sequence[Message],
@@ -139,7 +150,8 @@ class Labeller:
         detectors = self._policies.current.detectors
         for start in range(0, max(1, len(text)), SLICE_CHARACTERS):
             piece = text[start : start + SLICE_CHARACTERS + SLICE_OVERLAP]
-            reading = reading.join_found(await detectors.scan((Field(where, piece),)))
+            scan = detectors.scan if len(piece) <= SHORT_TEXT else detectors.scan_aside
+            reading = reading.join_found(await scan((Field(where, piece),)))
         return reading
 
     async def read_texts(self, fields: Sequence[Field], *, caller: Caller, stated: Label | None) -> Reading:

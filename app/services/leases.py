@@ -61,20 +61,26 @@ class LeasedCalls:
     @asynccontextmanager
     async def _held(self, key: str) -> AsyncIterator[None]:
         """Hold on to the lease; it is given back if the call fails, and otherwise runs on until `release`."""
-        renewing = asyncio.create_task(self._renew(key))
+        renewing: list[asyncio.Task[None]] = []
+        # Most calls are over before the lease has to be renewed, and then cost no task.
+        timer = asyncio.get_running_loop().call_later(
+            self._lease_seconds / 3, lambda: renewing.append(asyncio.create_task(self._renew(key)))
+        )
         try:
             yield
         except BaseException:
             await asyncio.shield(self._store.discard(_place(key), self._holder))
             raise
         finally:
-            renewing.cancel()
+            timer.cancel()
+            for task in renewing:
+                task.cancel()
 
     async def _renew(self, key: str) -> None:
         held = True
         while held:
-            await asyncio.sleep(self._lease_seconds / 3)
             held = await self._store.extend(_place(key), self._holder, ttl=self._lease_seconds)
+            await asyncio.sleep(self._lease_seconds / 3)
 
 
 def _place(key: str) -> str:

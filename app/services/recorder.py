@@ -14,23 +14,31 @@ from app.models import Caller, Charge, Delta, Event, Finding, Finished, Message,
 from app.protocols import Clock
 from app.services.audit import Audit, RequestAccount, TextDigest
 from app.services.calls import Book
-from app.services.cascade import Verdict
 from app.services.decisions import Decision, Decisions
 from app.services.labels import Reading
+from app.services.request_metrics import RequestMetrics, RequestSummary
+from app.services.spans import trace_answer
 from app.services.usage import Ledger
+from app.utils.instruments import EGRESS_DENIALS
 from app.utils.logging import REQUEST_ID
 from app.utils.monitoring import Metrics
+from app.utils.surfaces import SURFACE
+from app.utils.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What is known of a request at one point; the pipeline yields one whenever more is, for the recorder alone."""
+    """What is known of a request at one point; the pipeline yields one whenever more is, for the recorder alone.
+
+    `called_seconds` is for how long its call, or the one that it shared, was under way.
+    """
 
     reading: Reading
     messages: tuple[Message, ...]
     route: Route | None = None
+    called_seconds: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,26 +82,34 @@ class Recorder:
         self,
         *,
         metrics: Metrics,
+        tracer: Tracer | None,
         audit: Audit,
         decisions: Decisions,
         ledger: Ledger,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metrics = metrics
+        self._metrics = RequestMetrics(metrics)
+        self._denials = metrics.counter(EGRESS_DENIALS)
+        self._tracer = tracer
         self._audit = audit
         self.decisions = decisions
         self._ledger = ledger
         self._clock = clock
         self._monotonic = monotonic
 
-    async def watch(
+    def watch(
         self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
     ) -> AsyncGenerator[Event, None]:
         """Yield the events as they are and record the request when they end, fail or are left.
 
         What they book is on the record too, whether anybody saw the answer or not.
         """
+        return trace_answer(self._watch(make_events, caller=caller), caller=caller, tracer=self._tracer)
+
+    async def _watch(
+        self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
+    ) -> AsyncGenerator[Event, None]:
         watch = _Watch(caller=caller, began=self._monotonic(), answer=self._audit.digest_text())
 
         def book(charge: Charge) -> None:
@@ -113,7 +129,7 @@ class Recorder:
         except SluiceError as error:
             watch.outcome = error.code
             if isinstance(error, NotClearedError):
-                self._metrics.egress_denials.labels(model=error.model).inc()
+                self._denials.of(error.model).inc()
             raise
         except Exception:
             watch.outcome = "internal_error"
@@ -127,7 +143,6 @@ class Recorder:
             case Started():
                 watch.started = event
                 watch.first_token_seconds = self._monotonic() - watch.began
-                self._metrics.first_token.observe(watch.first_token_seconds)
             case Delta():
                 watch.answer.add(event.content)
                 if event.tool_calls:
@@ -137,19 +152,11 @@ class Recorder:
                 watch.outcome = "ok"
 
     def _record(self, watch: _Watch, *, seconds: float) -> None:
-        route, started = watch.route, watch.started
-        cache = started.route.cache if started else "none"
-        self._metrics.requests.labels(outcome=watch.outcome, label=watch.label, cache=cache).inc()
-        self._metrics.duration.observe(seconds)
-        for attempt in route.attempts if route is not None else ():
-            self._metrics.attempts.labels(model=attempt.model, outcome=attempt.outcome).inc()
-            if attempt.check is not None and (attempt.outcome != "ok" or attempt.check == Verdict.KEPT):
-                # A doubted answer that was given out for want of another has been counted when it was doubted.
-                self._metrics.cascade_checks.labels(model=attempt.model, verdict=attempt.check).inc()
-        for charge in watch.charges:
-            self._count(charge)
+        started = watch.started
+        summary = _summary(watch, seconds=seconds)
+        self._metrics.count(summary)
         if started is not None:
-            cached = watch.finished is not None and watch.finished.cached
+            cached = summary.cached
             self._ledger.count_request(caller=watch.caller, model=started.model, label=watch.label, cached=cached)
         self._audit.record_request(_account(watch))
         self.decisions.add(_decision(watch, time=self._clock(), seconds=seconds))
@@ -159,19 +166,30 @@ class Recorder:
                 "tenant": watch.caller.tenant,
                 "outcome": watch.outcome,
                 "label": watch.label,
-                "cache": cache,
+                "cache": summary.cache,
                 "model": started.model if started else None,
                 "seconds": round(seconds, 4),
+                "first_token_seconds": watch.first_token_seconds and round(watch.first_token_seconds, 4),
                 "tokens": sum(charge.usage.total_tokens for charge in watch.charges),
             },
         )
 
-    def _count(self, charge: Charge) -> None:
-        usage, estimated = charge.usage, str(charge.usage.estimated).lower()
-        for kind, tokens in (("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)):
-            self._metrics.tokens.labels(model=charge.model, kind=kind, estimated=estimated).inc(tokens)
-        if charge.cost is not None:
-            self._metrics.cost.labels(model=charge.model).inc(charge.cost)
+
+def _summary(watch: _Watch, *, seconds: float) -> RequestSummary:
+    started = watch.started
+    return RequestSummary(
+        surface=SURFACE.get(),
+        outcome=watch.outcome,
+        label=watch.label,
+        cache=started.route.cache if started else "none",
+        cached=watch.finished is not None and watch.finished.cached,
+        model=started.model if started else None,
+        seconds=seconds,
+        first_token_seconds=watch.first_token_seconds,
+        called_seconds=watch.progress.called_seconds if watch.progress else 0.0,
+        route=watch.route,
+        charges=watch.charges,
+    )
 
 
 def _decision(watch: _Watch, *, time: datetime, seconds: float) -> Decision:

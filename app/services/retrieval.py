@@ -13,9 +13,13 @@ from app.protocols import DocumentStore, EmbeddingModel, Reranker, VectorIndex, 
 from app.services.excerpts import LONGEST_JOIN, Excerpt, assemble
 from app.services.fusion import Ranked, fuse
 from app.services.reranking import rerank
+from app.services.spans import embedding_step
 from app.services.vector_store import fetch, nearest, space_name
+from app.utils.instruments import RETRIEVAL_DURATION, RETRIEVED_PASSAGES
+from app.utils.monitoring import Metrics
 from app.utils.scripts import latin_share
 from app.utils.terms import coverage
+from app.utils.tracing import AttributeValue, traced
 
 # How far down each ranking goes at least.
 DEPTH = 50
@@ -100,6 +104,10 @@ class _ByMeaning:
     vector: Vectors | None = None
 
 
+def _describe(found: list[Found]) -> dict[str, AttributeValue]:
+    return {"gen_ai.operation.name": "retrieval", "sluice.passages": len(found)}
+
+
 class Retrieval:
     """Reads passages at or below the caller's clearance, in the caller's tenant.
 
@@ -114,6 +122,7 @@ class Retrieval:
         embedder: EmbeddingModel,
         relevance_floor: RelevanceFloor,
         english_only: bool,
+        metrics: Metrics,
         reranker: Reranker | None = None,
     ) -> None:
         self._documents = documents
@@ -122,12 +131,21 @@ class Retrieval:
         self._relevance_floor = relevance_floor
         self._english_only = english_only
         self._reranker = reranker
+        self._duration = metrics.histogram(RETRIEVAL_DURATION)
+        self._passages = metrics.histogram(RETRIEVED_PASSAGES)
 
+    @traced("retrieval", describe=_describe)
     async def search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         """The best passages whatever their score, best first; repetitions are left out and neighbours joined.
 
         A query above the embedding model's clearance is looked up by its words alone.
         """
+        with self._duration.of("search").time():
+            found = await self._search(query, caller=caller)
+        self._passages.of("search").observe(len(found))
+        return found
+
+    async def _search(self, query: SearchQuery, *, caller: Caller) -> list[Found]:
         ranked = await self.rank(query, caller=caller, depth=max(DEPTH, 2 * query.scope.limit))
         ranked = ranked[: LONGEST_JOIN * query.scope.limit + SPARE_HITS]
         scores = {each.chunk_id: each.score for each in ranked}
@@ -142,8 +160,11 @@ class Retrieval:
         if not query.text.strip():
             return Lookup()
         floor = self._floor(query)
-        found = await self.search(query, caller=caller)
-        return Lookup(tuple(each.passage for each in found if each.fused >= floor), searched=bool(found))
+        with self._duration.of("chat").time():
+            found = await self._search(query, caller=caller)
+        relevant = tuple(each.passage for each in found if each.fused >= floor)
+        self._passages.of("chat").observe(len(relevant))
+        return Lookup(relevant, searched=bool(found))
 
     async def rank(self, query: SearchQuery, *, caller: Caller, depth: int) -> list[Ranked]:
         """Chunks by both rankings, best first, `depth` of each; some may be gone by the time they are read."""
@@ -218,7 +239,9 @@ class Retrieval:
     ) -> _ByMeaning:
         if not spaces:
             return _ByMeaning({})
-        vectors = await self._embedder.embed(Dispatch((query.text,), query.label, self._embedder.model))
+        dispatch = Dispatch((query.text,), query.label, self._embedder.model)
+        with embedding_step(dispatch):
+            vectors = await self._embedder.embed(dispatch)
         hits = await nearest(self._index, spaces, vector=vectors[0], limit=depth, within=within)
         return _ByMeaning({hit.chunk_id: hit.similarity for hit in hits}, vectors[0])
 

@@ -22,11 +22,16 @@ from app.services.flights import Flights, Seat
 from app.services.leases import LeasedCalls
 from app.services.redaction import Outgoing
 from app.services.semantic import Asked, SemanticCache
+from app.utils.tracing import AttributeValue, traced
 
 SEMANTIC = "semantic"
 SERVED_SECONDS = 24 * 3600
 
 ASKED = TypeAdapter(Asked)
+
+
+def _describe(kept: CachedAnswer | None) -> dict[str, AttributeValue]:
+    return {"sluice.cache": "miss" if kept is None else kept.route.cache}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,7 @@ class Reuse:
     secret: bytes
     pause: float
 
+    @traced("cache", describe=_describe)
     async def find(self, slot: Slot) -> CachedAnswer | None:
         """The kept answer to this request, or to another wording of it where that is allowed."""
         if not slot.request.cache.read:

@@ -14,6 +14,11 @@ from app.services.conversation import HISTORY_TOKENS, Conversation, recall
 from app.services.placing import Place, digest, is_pinned, locate
 from app.services.prompting import message_tokens
 from app.services.titles import first_words
+from app.utils.tracing import AttributeValue, traced
+
+
+def _describe(conversation: Conversation) -> dict[str, AttributeValue]:
+    return {"sluice.history": conversation.history, "sluice.messages": len(conversation.messages)}
 
 
 class Sessions:
@@ -25,6 +30,7 @@ class Sessions:
         self._clock = clock
         self._make_id = make_id
 
+    @traced("history", describe=_describe)
     async def load(self, request: ChatRequest, *, caller: Caller) -> Conversation:
         """The stored turns before the request's messages; raises `NotFoundError` if the caller may not read them."""
         if request.session_id is None:
@@ -92,11 +98,11 @@ class Sessions:
         window: int | None = None,
     ) -> None:
         """Store the request's messages and the answer, whole or cut. `window` is the model's, in tokens."""
-        answered = replace(self._turn(answer, label=label), id=id, model=model, complete=complete)
-        if conversation.session_id is None:
-            await self._keep_loose(conversation, answered)
+        if not conversation.is_kept:
             return
-        if conversation.incarnation is None:
+        answered = replace(self._turn(answer, label=label), id=id, model=model, complete=complete)
+        if conversation.session_id is None or conversation.incarnation is None:
+            await self._keep_loose(conversation, answered)
             return
         asked = [self._turn(message, label=label) for message in conversation.asked]
         kept = await self._store.append(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Protocol
 
 from app.errors import SluiceError
-from app.models import Caller, Charge, Price
+from app.models import NO_DETAILS, Caller, Charge, Price, TokenDetails
 from app.protocols import Clock, UsageStore
 from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.services.pricing import describe_price
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Ledger:
         tally.cost += cost
         if usage.estimated:
             tally.estimated_tokens += usage.total_tokens
+        if usage.details != NO_DETAILS:
+            tally.add(usage.details)
         if cost and self.on_spent is not None:
             self.on_spent(cost, caller=caller)
 
@@ -74,7 +77,7 @@ class Ledger:
             user=caller.user or "",
             model=model,
             label=label,
-            price="" if price is None else f"{price.prompt!r}/{price.completion!r}",
+            price="" if price is None else describe_price(price),
         )
         tally = self._gathered.get(key)
         if tally is None:
@@ -134,21 +137,25 @@ class _Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    image_tokens: int = 0
+    audio_tokens: int = 0
+    reasoning_tokens: int = 0
     cost: int = 0
     calls: int = 0
     requests: int = 0
     cached: int = 0
 
+    def add(self, details: TokenDetails) -> None:
+        self.cached_tokens += details.cached
+        self.cache_write_tokens += details.cache_write
+        self.image_tokens += details.image
+        self.audio_tokens += details.audio + details.spoken
+        self.reasoning_tokens += details.reasoning
+
     def count(self) -> UsageCount:
-        return UsageCount(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            estimated_tokens=self.estimated_tokens,
-            cost=self.cost,
-            calls=self.calls,
-            requests=self.requests,
-            cached=self.cached,
-        )
+        return UsageCount(**asdict(self))
 
 
 def nanodollars(dollars: float | None) -> int:

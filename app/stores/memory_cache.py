@@ -30,6 +30,9 @@ class MemoryCache:
     def bytes_held(self) -> int:
         return self._bytes
 
+    async def server_bytes(self) -> int | None:
+        return None
+
     async def get(self, key: str) -> bytes | None:
         entry = self._entries.get(key)
         if entry is None:

@@ -7,10 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from app.stores.redis_client import FAILURES, Admits, anywhere, close, connect, subscription
 
 logger = logging.getLogger(__name__)
 
@@ -18,15 +15,13 @@ CHANNEL: Final = "sluice:jobs"
 RING: Final = b""
 # Redis is not missed: whoever hears nothing looks by himself after a second.
 AGAIN_SECONDS: Final = 5.0
-CONNECT_SECONDS: Final = 1.0
-FAILURES: Final = (RedisError, OSError, RuntimeError)
 
 
 class RedisBell:
     """Rings, and hears others ring, while Redis is there."""
 
-    def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_SECONDS)
+    def __init__(self, url: str, *, admits: Admits = anywhere) -> None:
+        self._redis = connect(url, admits=admits, patient=True)
         self._ringing: set[asyncio.Task[None]] = set()
 
     def ring(self) -> None:
@@ -39,9 +34,9 @@ class RedisBell:
         """For ever: call back when another process, or this one, has rung."""
         while True:
             try:
-                async with self._redis.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL)
-                    async for _ in subscription.listen():
+                async with subscription(self._redis) as channel:
+                    await channel.subscribe(CHANNEL)
+                    async for _ in channel.listen():
                         heard()
             except FAILURES as error:
                 logger.info("no word of jobs", extra={"error_type": type(error).__name__})
@@ -50,7 +45,7 @@ class RedisBell:
     async def close(self) -> None:
         for task in self._ringing:
             task.cancel()
-        await self._redis.aclose()
+        await close(self._redis)
 
     async def _ring(self) -> None:
         try:

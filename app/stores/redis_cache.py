@@ -10,13 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
-from app.errors import ConfigurationError, UnavailableError
+from app.errors import UnavailableError
 from app.protocols import CacheStore
+from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect, get_many, used_memory
 
 Result = TypeVar("Result")
 
@@ -31,17 +27,12 @@ PREFIX = "sluice:cache:"
 BUDGET_SECONDS = 0.02
 # Connecting and asking takes about six turns of the event loop.
 TURNS = 10
-# A look whether Redis is back may take longer: nobody waits for it, and it may have to connect, with TLS.
-PROBE_SECONDS = 1.0
 # A stall of our own event loop looks like one of Redis; only failures in a row mean that it is away.
 FAILURES_UNTIL_AWAY = 3
 SECONDS_BETWEEN_PROBES = 1.0
 MOST_CONNECTIONS = 32
 # Deletions that Redis has missed and is told when it is back.
 MOST_MISSED_DELETIONS = 10_000
-
-# The client reports most trouble as its own errors; uvloop's closed transports raise RuntimeError through it.
-FAILURES = (RedisError, OSError, RuntimeError)
 
 
 class RedisCache:
@@ -59,8 +50,9 @@ class RedisCache:
         fallback: CacheStore,
         monotonic: Callable[[], float] = time.monotonic,
         budget: float = BUDGET_SECONDS,
+        admits: Admits = anywhere,
     ) -> None:
-        self._redis = connect(url)
+        self._redis = connect(url, admits=admits)
         self._fallback = fallback
         self._monotonic = monotonic
         self._budget = budget
@@ -76,6 +68,18 @@ class RedisCache:
         """Whether this process's own cache serves: Redis fails, takes no writes, or still holds what was deleted."""
         worst = max(self._failures, self._refused_writes)
         return worst >= FAILURES_UNTIL_AWAY or bool(self._missed_deletions)
+
+    @property
+    def bytes_held(self) -> int:
+        return self._fallback.bytes_held
+
+    async def server_bytes(self) -> int | None:
+        """As `CacheStore.server_bytes`; a user without the right to ask is told nothing."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await used_memory(self._redis)
+        except FAILURES:
+            return None
 
     async def get(self, key: str) -> bytes | None:
         try:
@@ -102,10 +106,9 @@ class RedisCache:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
-            found = await self._ask(lambda: self._redis.mget([PREFIX + key for key in keys]))
+            return await self._ask(lambda: get_many(self._redis, [PREFIX + key for key in keys]))
         except UnavailableError:
             return await self._fallback.get_many(keys)
-        return [value if isinstance(value, bytes) else None for value in found]
 
     async def add(self, key: str, value: bytes, *, ttl: float) -> bool:
         try:
@@ -136,7 +139,7 @@ class RedisCache:
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
-        await self._redis.aclose()
+        await close(self._redis)
         await self._fallback.close()
 
     async def _run(self, script: str, key: str, *arguments: bytes | int) -> object:
@@ -231,16 +234,3 @@ async def _timeout(seconds: float) -> AsyncIterator[None]:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
-
-
-def connect(url: str) -> Redis:
-    """A client that retries nothing: a second try would cost more than the cache saves."""
-    try:
-        return Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=PROBE_SECONDS,
-            socket_connect_timeout=PROBE_SECONDS,
-        )
-    except ValueError:
-        raise ConfigurationError("REDIS_URL must begin with redis://, rediss:// or unix://.") from None

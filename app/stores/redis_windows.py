@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from app.protocols import Demand, Lease, Level, Taking
 from app.stores.memory_windows import TICKS_A_SECOND, WINDOW_TICKS, MemoryWindows
-from app.stores.redis_cache import FAILURES, connect
+from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect
 from app.utils.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ PREFIX = "sluice:limit:"
 # Giving up too early lets a worker count alone, and more pass than the limit. A server that is gone refuses at once;
 # one that hangs costs those few that are asking it this long, once.
 BUDGET_SECONDS = 0.1
-PROBE_SECONDS = 1.0
 # One thread answers all of them: more connections would only wait in another place.
 MOST_CONNECTIONS = 8
 # What need not be exact to the moment goes to Redis together.
@@ -128,8 +127,9 @@ class RedisWindows:
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] | None = None,
         budget: float = BUDGET_SECONDS,
+        admits: Admits = anywhere,
     ) -> None:
-        self._redis = connect(url)
+        self._redis = connect(url, admits=admits)
         self._fallback = fallback
         self._monotonic = monotonic
         self._clock = clock
@@ -157,14 +157,14 @@ class RedisWindows:
             return await self._fallback.take(demands, lease=lease)
         if lease is not None and self._releasing is not None:
             await asyncio.wait({self._releasing})
-        keys = [f"{PREFIX}{demand.name}:{part}" for demand in demands for part in ("costs", "ticks")]
+        keys = [f"{_place(demand)}:{part}" for demand in demands for part in ("costs", "ticks")]
         arguments: list[str | int] = [
             self._now(),
             len(demands),
             *(n for each in demands for n in (each.limit, each.cost)),
         ]
         if lease is not None:
-            keys.append(f"{PREFIX}{lease.name}:leases")
+            keys.append(f"{_place(lease)}:leases")
             arguments += [lease.limit, lease.id, LEASE_SECONDS * TICKS_A_SECOND]
         try:
             async with self._slots:
@@ -177,21 +177,21 @@ class RedisWindows:
             return await self._fallback.take(demands, lease=lease)
         taking = _read_taking(answer)
         if lease is not None and taking.admitted and taking.leased:
-            self._held.setdefault(lease.name, set()).add(lease.id)
+            self._held.setdefault(_place(lease), set()).add(lease.id)
         return taking
 
     def settle(self, demand: Demand, *, taking: Taking, cost: int) -> None:
         if taking.here:
             self._fallback.settle(demand, taking=taking, cost=cost)
         elif cost != demand.cost and len(self._settlements) < MOST_PENDING:
-            self._settlements.append((demand.name, taking.moment, cost - demand.cost))
+            self._settlements.append((_place(demand), taking.moment, cost - demand.cost))
             self._flush_soon()
 
     def release(self, lease: Lease, *, taking: Taking) -> None:
         if taking.here:
             self._fallback.release(lease, taking=taking)
             return
-        self._held.get(lease.name, set()).discard(lease.id)
+        self._held.get(_place(lease), set()).discard(lease.id)
         self._releases.append(lease)
         if self._releasing is None or self._releasing.done():
             self._releasing = asyncio.get_running_loop().create_task(self._release_all())
@@ -203,12 +203,12 @@ class RedisWindows:
 
     async def renew(self) -> None:
         """Let the leases that are held here last as long again."""
-        self._held = {name: ids for name, ids in self._held.items() if ids}
-        for name, ids in self._held.items():
+        self._held = {place: ids for place, ids in self._held.items() if ids}
+        for place, ids in self._held.items():
             arguments: list[str | int] = [self._now(), LEASE_SECONDS * TICKS_A_SECOND, *ids]
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
-                    await self._renew(keys=[f"{PREFIX}{name}:leases"], args=arguments)
+                    await self._renew(keys=[f"{place}:leases"], args=arguments)
             except FAILURES as error:
                 self._leave(error)
                 return
@@ -227,7 +227,7 @@ class RedisWindows:
     async def close(self) -> None:
         await self.flushed()
         await self.probed()
-        await self._redis.aclose()
+        await close(self._redis)
 
     def _now(self) -> str:
         return "" if self._clock is None else repr(self._clock())
@@ -242,8 +242,8 @@ class RedisWindows:
         settlements, self._settlements = self._settlements, []
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                for name, tick, difference in settlements:
-                    await self._settle(keys=[f"{PREFIX}{name}:costs"], args=[tick, difference])
+                for place, tick, difference in settlements:
+                    await self._settle(keys=[f"{place}:costs"], args=[tick, difference])
         except FAILURES as error:  # what was reserved then counts in the place of the truth, for a minute
             self._leave(error)
 
@@ -253,7 +253,7 @@ class RedisWindows:
             while self._releases:
                 lease = self._releases.pop()
                 async with asyncio.timeout(PROBE_SECONDS):
-                    await self._redis.zrem(f"{PREFIX}{lease.name}:leases", lease.id)
+                    await self._redis.zrem(f"{_place(lease)}:leases", lease.id)
         except FAILURES as error:  # then the place runs out
             self._leave(error)
 
@@ -278,6 +278,11 @@ class RedisWindows:
             return
         self._away = False
         log.info("redis is back")
+
+
+def _place(subject: Demand | Lease) -> str:
+    """What the keys of a window or of leases begin with; a cluster keeps together what is the same in braces."""
+    return f"{PREFIX}{{{subject.group}}}:{subject.name}"
 
 
 def _read_taking(answer: Sequence[int]) -> Taking:

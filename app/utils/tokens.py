@@ -10,6 +10,7 @@ import enum
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import mul
 
 # A sign of text is one byte here: a class for each ASCII byte and for each first byte of a longer UTF-8 sequence
 # (RFC 3629, section 3), whose other bytes are dropped. Neighbouring first bytes are neighbouring scripts.
@@ -91,7 +92,8 @@ def count_tokens(text: str, *, family: Family = Family.CL100K) -> int:
 
 def weigh(counts: Sequence[int], *, family: Family) -> int:
     """The tokens of what `features` counted, rounded."""
-    return round(sum(count * weight for count, weight in zip(counts, WEIGHTS[family], strict=True)))
+    total: float = sum(map(mul, counts, WEIGHTS[family]))
+    return round(total)
 
 
 def features(text: str) -> tuple[int, ...]:

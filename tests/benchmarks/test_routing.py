@@ -3,6 +3,7 @@ import pytest
 
 from app.models import Complexity
 from app.services.complexity import Thresholds
+from benchmarks.routing.candidates import difference
 from benchmarks.routing.curves import Outcomes, Ranking, resampled_areas
 from benchmarks.routing.tiers import learn_classifier, learn_word_count, leave_one_source_out
 from scripts.train_complexity import TieredPrompt, balance, read_anchors
@@ -75,3 +76,14 @@ def test_classifier_is_learned_from_the_prompts_and_the_anchors() -> None:
 def test_tiers_weigh_the_same_and_so_do_the_sources_of_one() -> None:
     doubled = [*PROMPTS, PROMPTS[0]]
     assert balance(doubled).tolist() == [0.25, 0.5, 1, 1, 0.25]
+
+
+def test_a_candidate_is_judged_on_its_half_alone() -> None:
+    """One that ranks the questions of one half rightly and those of the other wrongly is worth as much as is lost."""
+    gains = np.array([1.0, 0.0, 0.0, 1.0] * 10)
+    outcomes = Outcomes(weak=np.zeros(40), strong=gains, length=np.ones(40))
+    half = np.arange(40) < 20
+    right = np.where(half, gains, -gains)
+    flat = np.zeros(40)
+    assert difference(right, flat, outcomes=outcomes, half=half).startswith("+0.250")
+    assert difference(right, flat, outcomes=outcomes, half=~half).startswith("-0.250")

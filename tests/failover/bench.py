@@ -169,12 +169,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(directory: Path, *, protocol: Protocol) -> AsyncIterator[Bench]:
+async def open_bench(directory: Path, *, protocol: Protocol, **overrides: Any) -> AsyncIterator[Bench]:
+    """A gateway with its two servers; `overrides` are settings by their lower-case names."""
     model = MODELS[protocol]
     async with (
         ScriptedUpstream(DIALECTS[protocol]()) as first,
         ScriptedUpstream(OpenAIDialect(), script=Answer(SPARE_TEXT, usage=USAGE)) as spare,
-        running(directory, **_settings(protocol, first=first, spare=spare)) as service,
+        running(directory, **{**_settings(protocol, first=first, spare=spare), **overrides}) as service,
     ):
         yield Bench(service=service, first=first, spare=spare, model=model)
 

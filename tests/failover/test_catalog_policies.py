@@ -90,6 +90,45 @@ async def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_is_unsur
         assert (f'model="{CHEAP}",outcome="weak_answer"' in metrics) is (model == STRONG)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("logprob", "model"), [(-0.1, CHEAP), (-0.9, STRONG)])
+async def test_a_cascade_goes_by_the_models_own_log_probabilities_where_it_gives_them(
+    tmp_path: Path, logprob: float, model: str, stream: bool
+) -> None:
+    """They are asked for, looked at before anything is sent, and not passed on to a client that did not want them."""
+    policy = '[cascade.complex]\nfirst = "shop/cheap"\nmin_logprob = -0.4'
+    async with shop(tmp_path, policy) as (service, upstream):
+        upstream.script = lambda request: Answer(f"It is {request.json['model']}.", logprob=logprob)
+        body = {"model": "auto", "stream": stream, "messages": [{"role": "user", "content": "Hi"}]}
+        options = {"complexity": "complex", "cache": False}
+        async with service.client.post("/v1/chat/completions", json={**body, **options}) as response:
+            assert response.headers["x-sluice-model"] == model
+            said = await response.text()
+    assert upstream.completions[0].json["logprobs"] is True
+    assert str(logprob) not in said
+    assert len(upstream.completions) == (1 if model == CHEAP else 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule", "model"),
+    [
+        ({"message": "word " * 1_000}, "simple", CHEAP),
+        ({"message": "word " * 40_000}, "long_context", STRONG),
+        ({"message": "Hi", "max_tokens": 40_000}, "long_context", STRONG),
+    ],
+)
+async def test_a_long_prompt_or_a_long_answer_goes_to_a_model_with_a_long_context(
+    tmp_path: Path, asked: dict[str, Any], rule: str, model: str
+) -> None:
+    policy = f'[preferences]\nsimple = ["{CHEAP}"]\nlong_context = ["{STRONG}"]'
+    async with shop(tmp_path, policy) as (service, upstream):
+        body = {"complexity": "simple", "documents": False, "sensitivity": "public", **asked}
+        async with service.client.post("/route", json=body) as response:
+            shown = await response.json()
+    assert (shown["route"]["rule"], shown["model"]) == (rule, model)
+    assert upstream.completions == []
+
+
 async def test_a_model_that_is_known_not_to_do_what_is_asked_is_skipped_with_a_reason(tmp_path: Path) -> None:
     async with shop(tmp_path, "") as (service, _):
         schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ from app.egress import Egress, LocalNetworks, PeerNotLocalError
 from app.models import Attempt, JSONValue, Label, Locality, Message, Model, Prompt
 from app.providers.openai_compatible import OpenAICompatible
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.completion import Completion, TimeOuts
 from app.services.health import Health
 from app.services.llm_router import Plan
+from app.utils.monitoring import Metrics
 from tests.services.test_completion import ignore, outgoing
+from tests.support.behaviours import NoResponse
 from tests.support.dialects import OllamaDialect, OpenAIDialect
 from tests.support.service import Service, running
 from tests.support.upstream import ScriptedUpstream
 
+# A provider that is asked for its models has three seconds; who looks at what is known of them does not wait so long.
+PROBE_SECONDS = 2.0
 MODEL_FIELDS = {
     "id", "name", "description", "tier", "context_length", "supports_vision", "pricing", "locality", "clearance",
     "available", "breaker", "fallback",
@@ -92,6 +98,7 @@ async def test_a_server_declared_local_whose_peer_is_not_local_is_sent_nothing(
         health=Health(monotonic=lambda: 0.0),
         bulkheads=Bulkheads(limit=1),
         timeouts=TimeOuts(first_token=1, first_token_local=1, between_tokens=1, total=5),
+        metrics=CallMetrics(Metrics(version="0")),
     )
     prompt = Prompt(messages=(Message.of("user", canary),))
     answer = completion.run(
@@ -151,3 +158,23 @@ async def test_the_models_are_listed_with_every_field_and_filters(tmp_path: Path
         assert "openai/gpt-4o" in seeing.keys() - free.keys()
         async with service.client.get("/chat/metadata/available_models") as response:
             assert len((await response.json())["models"]) == len(everything)
+
+
+async def test_a_server_that_does_not_answer_holds_up_neither_the_start_nor_the_list_of_models(tmp_path: Path) -> None:
+    """Its models are there to see and marked as not available; a list that was read is not asked for again."""
+    async with (
+        ScriptedUpstream(OpenAIDialect(models={"vendor/free:free": {}})) as openrouter,
+        ScriptedUpstream(OllamaDialect(), script=lambda _: NoResponse()) as silent,
+        running(
+            tmp_path,
+            vector_store="memory",
+            openrouter_base_url=f"{openrouter.origin}/v1",
+            openrouter_api_key="made-up-for-a-test",
+            ollama_base_url=silent.origin,
+        ) as service,
+    ):
+        async with asyncio.timeout(PROBE_SECONDS):
+            models = [await listed(service) for _ in range(3)][-1]
+    assert not models["ollama/llama3.2"]["available"]
+    assert models["openrouter/vendor/free:free"]["available"]
+    assert [request.path for request in openrouter.requests] == ["/v1/models"]

@@ -27,6 +27,14 @@ def cloud_settings(upstream: ScriptedUpstream) -> dict[str, Any]:
     }
 
 
+def cloud_environment(upstream: ScriptedUpstream) -> dict[str, str]:
+    """The same settings as they stand in the environment of a process."""
+    return {
+        name.upper(): value if isinstance(value, str) else ",".join(value)
+        for name, value in cloud_settings(upstream).items()
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """A running gateway between a cloud upstream and a local one."""

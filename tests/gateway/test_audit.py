@@ -77,7 +77,10 @@ async def test_a_denied_request_is_recorded_and_counted_with_its_label_and_reaso
     )
     async with gateway.service.client.get("/metrics") as response:
         metrics = await response.text()
-    assert 'sluice_requests_total{cache="none",label="confidential",outcome="upstream_unavailable"} 1.0' in metrics
+    assert (
+        'sluice_requests_total{cache="none",label="confidential",outcome="upstream_unavailable",surface="chat"} 1.0'
+        in metrics
+    )
     assert f'sluice_upstream_attempts_total{{model="{LOCAL}",outcome="upstream_unavailable"}}' in metrics
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import hashlib
+import hmac
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from fastapi import FastAPI, Request
 
-from app.wiring import Services
+from app.errors import ConfigurationError
+from app.wiring import Services, open_services
 from tests.gateway.conftest import CLOUD, LOCAL, cloud_settings
 from tests.support.answer import ORDINARY
+from tests.support.asgi import serving
 from tests.support.behaviours import StallMidStream
 from tests.support.postgres import PostgresServer
 from tests.support.process import REPOSITORY
-from tests.support.service import Service, running
+from tests.support.service import Service, isolated_settings, running
 from tests.support.upstream import ScriptedUpstream
 
 HELLO = {"message": "Hello", "documents": False, "cache": False, "max_tokens": 10}
@@ -144,10 +152,73 @@ async def test_what_another_process_spends_is_known_after_a_refresh(
         assert [(await chat(service, key))[0] for service in (one, two)] == [429, 429]
 
 
+async def alerts_of(service: Service) -> list[str]:
+    async with service.client.get("/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return [line for line in lines if line.startswith("sluice_budget_alerts_total{")]
+
+
 async def test_a_threshold_that_is_passed_is_reported_once(service: Service, admin_key: str) -> None:
+    """Fourteen of 17.5 cents are 80 percent; the third request is refused."""
     key = await make(service, admin_key, budget={"day": 0.175})
     for _ in range(3):
         await chat(service, key)
-    async with service.client.get("/metrics") as response:
-        alerts = [line for line in (await response.text()).splitlines() if line.startswith("sluice_budget_alerts_t")]
+    while not (alerts := await alerts_of(service)):
+        pass  # given beside the requests
     assert alerts == ['sluice_budget_alerts_total{percent="80",period="day",whose="key"} 1.0']
+
+
+async def test_a_webhook_is_told_once_by_one_of_two_processes_and_nothing_that_was_said(
+    tmp_path: Path, settings: dict[str, Any], admin_key: str, postgres: PostgresServer, canary: str
+) -> None:
+    """Signed with the secret; the receiver is asked beside the requests, which do not wait for it."""
+    secret, told = secrets.token_bytes(32), asyncio.Queue[tuple[bytes, Any]]()
+    receiver = FastAPI()
+
+    @receiver.post("/hook")
+    async def take(request: Request) -> None:
+        told.put_nowait((await request.body(), request.headers))
+
+    async with serving(receiver) as url:
+        shared = settings | {
+            "database_url": await postgres.empty_database(),
+            "budget_webhook_url": f"{url}/hook",
+            "budget_webhook_secret": f"whsec_{base64.b64encode(secret).decode()}",
+        }
+        async with running(tmp_path / "a", **shared) as one, running(tmp_path / "b", **shared) as two:
+            key = await make(one, admin_key, budget={"day": 0.175})
+            for service in (one, two):
+                assert (await chat(service, key, message=canary))[0] == 200
+            for service in (one, two):
+                await service.app.state.services.ledger.write()
+            for service in (one, two):
+                await service.app.state.services.budgets.refresh()
+            async with asyncio.timeout(10):
+                body, headers = await told.get()
+                while not await alerts_of(one) + await alerts_of(two):
+                    pass
+            assert len(await alerts_of(one) + await alerts_of(two)) == 1
+    assert told.empty()
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    signature = base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{signature}"
+    assert canary.encode() not in body
+    assert orjson.loads(body)["data"]["percent"] == 80
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "said"),
+    [
+        ("ftp://127.0.0.1/hook", "A" * 44, "BUDGET_WEBHOOK_URL"),
+        ("http://127.0.0.1/hook", "short", "BUDGET_WEBHOOK_SECRET"),
+        ("http://192.0.2.1/hook", base64.b64encode(b"0" * 32).decode(), "LOCAL_ADDRESSES"),
+    ],
+)
+async def test_a_webhook_that_is_not_ours_or_not_signed_stops_the_start(
+    tmp_path: Path, url: str, secret: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        async with open_services(
+            isolated_settings(tmp_path, vector_store="memory", budget_webhook_url=url, budget_webhook_secret=secret)
+        ):
+            pass

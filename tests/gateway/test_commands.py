@@ -68,7 +68,7 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
             async with service.client.get("/models", headers={"authorization": f"Bearer {key}"}) as response:
                 return response.status == 200
 
-        options = ("--tenant", "acme", "--scope", "chat", "--clearance", "internal", "--requests-per-minute", "100")
+        options = ("--tenant", "acme", "--scope", "chat", "--clearance", "internal", "--semantic-cache")
         status, printed = await run(service, "keys", "create", "search team", *options, key=admin_key)
         key = printed.strip()
         assert (status, await works(key)) == (0, True)
@@ -80,6 +80,25 @@ async def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
         assert await works(key)
         assert (await run(service, "keys", "revoke", id, "--yes", key=admin_key))[0] == 0
         assert not await works(key)
+
+
+async def test_what_a_key_may_use_and_spend_is_set_changed_and_lifted(tmp_path: Path) -> None:
+    """What is not named stays as it is; `none` lifts a limit."""
+    admin_key = secrets.token_hex(16)
+    async with running(tmp_path, vector_store="memory", auth_required=True, admin_key=admin_key) as service:
+        options = ("--budget-day", "2.5", "--budget-month", "40", "--tokens-per-minute", "9000")
+        await run(service, "keys", "create", "search team", *options, key=admin_key)
+        _, printed = await run(service, "keys", "list", key=admin_key)
+        id = printed.split()[0]
+        changes = ("--budget-day", "none", "--requests-per-minute", "10")
+        status, printed = await run(service, "keys", "limit", id, *changes, key=admin_key)
+        assert (status, [line.split()[-1] for line in printed.splitlines()]) == (
+            0,
+            ["10", "9000", "limit", "limit", "40"],
+        )
+        _, unchanged = await run(service, "keys", "limit", id, key=admin_key)
+        assert unchanged == printed
+        assert (await run(service, "keys", "limit", id, "--budget-month", "-1", key=admin_key))[0] == 1
 
 
 async def test_what_was_used_is_shown_as_a_table_or_as_csv(alone: Service) -> None:

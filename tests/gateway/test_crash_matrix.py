@@ -20,7 +20,8 @@ from tests.support.process import ServiceProcess
 
 ROUNDS = 50
 DOCUMENTS = 24
-SEED = 6
+# One for each service; further apart than a service has documents.
+SEEDS = (6, 600)
 # Where in a document's life the service is killed; `any` is after a while, `start` before it is up again.
 MOMENTS = ("parsing", "chunking", "embedding", "publishing", "removing", "sending", "any", "start")
 ROUNDS_BETWEEN_LOOKS = 10
@@ -186,18 +187,28 @@ async def examine(service: ServiceProcess) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
-@pytest.mark.slow
-@pytest.mark.no_cover
-@pytest.mark.timeout(900)
-async def test_fifty_crashes_lose_nothing_acknowledged_and_find_nothing_deleted(tmp_path: Path) -> None:
-    chance = random.Random(SEED)
-    ledgers = [Ledger(id=f"d{number}", words=invented(SEED + number)) for number in range(DOCUMENTS)]
-    async with ServiceProcess(tmp_path) as service:
+async def crash_over_and_over(directory: Path, *, rounds: int, seed: int) -> None:
+    """Rounds over one service's data, with a look at it now and then, and an examination in the end."""
+    chance = random.Random(seed)
+    ledgers = [Ledger(id=f"d{number}", words=invented(seed + number)) for number in range(DOCUMENTS)]
+    async with ServiceProcess(directory) as service:
         crowd = Crowd(service=service, ledgers=ledgers, chance=chance)
-        for number, moment in zip(range(1, ROUNDS + 1), itertools.cycle(MOMENTS), strict=False):
+        for number, moment in zip(range(1, rounds + 1), itertools.cycle(MOMENTS), strict=False):
             await play_round(crowd, moment=moment, chance=chance)
-            if number % ROUNDS_BETWEEN_LOOKS == 0:
+            if number % ROUNDS_BETWEEN_LOOKS == 0 or number == rounds:
                 await look(service, ledgers)
         await service.terminate()
         status, report = await examine(service)
         assert status == 0, report
+
+
+@pytest.mark.slow
+@pytest.mark.no_cover
+@pytest.mark.timeout(900)
+async def test_fifty_crashes_lose_nothing_acknowledged_and_find_nothing_deleted(tmp_path: Path) -> None:
+    """Two services side by side: most of a round is waiting for a service to start."""
+    for seed in SEEDS:
+        (tmp_path / str(seed)).mkdir()
+    async with asyncio.TaskGroup() as services:
+        for seed in SEEDS:
+            services.create_task(crash_over_and_over(tmp_path / str(seed), rounds=ROUNDS // len(SEEDS), seed=seed))

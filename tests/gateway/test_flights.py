@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.gateway.conftest import CLOUD, Gateway, cloud_settings
+from tests.gateway.conftest import CLOUD, Gateway, cloud_environment
 from tests.support.answer import Answer
 from tests.support.behaviours import SlowFirstToken, StallMidStream, Status
 from tests.support.process import ServiceProcess
@@ -45,6 +46,21 @@ async def stream(client: aiohttp.ClientSession, **fields: Any) -> str:
         lines = [line.removeprefix("data: ") for line in (await response.text()).split("\n\n") if line]
     assert lines[-1] == "[DONE]", lines
     return "".join(json.loads(line).get("content", "") for line in lines[:-1])
+
+
+@asynccontextmanager
+async def two_workers(
+    directory: Path, *, upstream: ScriptedUpstream, redis: RedisServer
+) -> AsyncIterator[tuple[ServiceProcess, ServiceProcess]]:
+    """Two services that share a Redis and the key of the digests."""
+    environment = {**cloud_environment(upstream), "REDIS_URL": redis.url, "VECTOR_STORE": "memory"}
+    first, second = directory / "first", directory / "second"
+    first.mkdir()
+    (second / "data").mkdir(parents=True, mode=0o700)
+    async with ServiceProcess(first, environment=environment) as one:
+        shutil.copy(one.data_dir / "secret.key", second / "data" / "secret.key")
+        async with ServiceProcess(second, environment=environment) as other:
+            yield one, other
 
 
 async def test_many_at_once_make_one_call_streaming_or_not(gateway: Gateway) -> None:
@@ -141,34 +157,20 @@ async def test_a_thousand_over_two_workers_make_one_call(
 ) -> None:
     gate = asyncio.Event()
     openai_upstream.script = SlowFirstToken(gate=gate)
-    environment = {
-        name.upper(): value if isinstance(value, str) else ",".join(value)
-        for name, value in cloud_settings(openai_upstream).items()
-    } | {"REDIS_URL": redis_server.url, "VECTOR_STORE": "memory"}
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.mkdir()
-    second.mkdir()
-    async with ServiceProcess(first, environment=environment) as one:
-        (second / "data").mkdir(mode=0o700)
-        shutil.copy(one.data_dir / "secret.key", second / "data" / "secret.key")
-        async with ServiceProcess(second, environment=environment) as other:
-            leader = asyncio.create_task(stream(one.client, documents=False))
-            await openai_upstream.wait_requests(1, within=20)
-            ask = (
-                stream(client, documents=False) for client in (one.client, other.client) for _ in range(VERY_MANY // 4)
-            )
-            tell = (
-                whole(client, documents=False) for client in (one.client, other.client) for _ in range(VERY_MANY // 4)
-            )
-            streams, wholes = [asyncio.create_task(each) for each in ask], [asyncio.create_task(each) for each in tell]
-            await asyncio.sleep(3)
-            if cut:
-                leader.cancel()
-            gate.set()
-            assert set(await asyncio.gather(*streams)) == {TEXT}
-            assert {answer["message"] for answer in await asyncio.gather(*wholes)} == {TEXT}
-            assert len(openai_upstream.completions) == 1
-            await asyncio.gather(leader, return_exceptions=True)
+    async with two_workers(tmp_path, upstream=openai_upstream, redis=redis_server) as (one, other):
+        leader = asyncio.create_task(stream(one.client, documents=False))
+        await openai_upstream.wait_requests(1, within=20)
+        clients = [client for client in (one.client, other.client) for _ in range(VERY_MANY // 4)]
+        streams = [asyncio.create_task(stream(client, documents=False)) for client in clients]
+        wholes = [asyncio.create_task(whole(client, documents=False)) for client in clients]
+        await asyncio.sleep(3)
+        if cut:
+            leader.cancel()
+        gate.set()
+        assert set(await asyncio.gather(*streams)) == {TEXT}
+        assert {answer["message"] for answer in await asyncio.gather(*wholes)} == {TEXT}
+        assert len(openai_upstream.completions) == 1
+        await asyncio.gather(leader, return_exceptions=True)
 
 
 @pytest.mark.slow
@@ -176,24 +178,14 @@ async def test_a_worker_that_is_killed_holds_the_others_up_for_its_lease_only(
     tmp_path: Path, openai_upstream: ScriptedUpstream, redis_server: RedisServer
 ) -> None:
     openai_upstream.script = [SlowFirstToken(gate=asyncio.Event()), Answer()]
-    environment = {
-        name.upper(): value if isinstance(value, str) else ",".join(value)
-        for name, value in cloud_settings(openai_upstream).items()
-    } | {"REDIS_URL": redis_server.url, "VECTOR_STORE": "memory"}
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.mkdir()
-    second.mkdir()
-    async with ServiceProcess(first, environment=environment) as one:
-        (second / "data").mkdir(mode=0o700)
-        shutil.copy(one.data_dir / "secret.key", second / "data" / "secret.key")
-        async with ServiceProcess(second, environment=environment) as other:
-            leader = asyncio.create_task(stream(one.client, documents=False))
-            await openai_upstream.wait_requests(1, within=20)
-            followers = [asyncio.create_task(stream(other.client, documents=False)) for _ in range(5)]
-            await asyncio.sleep(1)
-            assert len(openai_upstream.completions) == 1
-            await one.kill()
-            async with asyncio.timeout(10):
-                assert set(await asyncio.gather(*followers)) == {TEXT}
-            assert len(openai_upstream.completions) == 2
-            await asyncio.gather(leader, return_exceptions=True)
+    async with two_workers(tmp_path, upstream=openai_upstream, redis=redis_server) as (one, other):
+        leader = asyncio.create_task(stream(one.client, documents=False))
+        await openai_upstream.wait_requests(1, within=20)
+        followers = [asyncio.create_task(stream(other.client, documents=False)) for _ in range(5)]
+        await asyncio.sleep(1)
+        assert len(openai_upstream.completions) == 1
+        await one.kill()
+        async with asyncio.timeout(10):
+            assert set(await asyncio.gather(*followers)) == {TEXT}
+        assert len(openai_upstream.completions) == 2
+        await asyncio.gather(leader, return_exceptions=True)

@@ -207,3 +207,23 @@ async def test_an_open_gateway_refuses_a_key_of_its_own_that_does_not_work(tmp_p
         for key, status in (("any", 200), ("sk-sluice-0011223344556677-x", 401)):
             async with service.client.get("/models", headers={"authorization": f"Bearer {key}"}) as response:
                 assert response.status == status
+
+
+async def test_a_key_may_allow_for_answers_to_other_wordings_where_its_requests_say_nothing(house: House) -> None:
+    async def how(message: str, key: str, **fields: Any) -> str:
+        status, answer = await house.ask("POST", "/chat", {"message": message, **fields}, key=key)
+        assert status == 200, answer
+        cache: str = answer["route"]["cache"]
+        return cache
+
+    _, plain = await house.make()
+    id, open_minded = await house.make(semantic_cache=True)
+    assert (await house.ask("GET", f"/keys/{id}"))[1]["semantic_cache"]
+    assert await how("How can I buy a car?", open_minded) == "miss"
+    assert await how("How do I purchase an automobile?", plain) == "miss"
+    assert await how("How do I buy an automobile?", open_minded, cache={"semantic": False}) == "miss"
+    assert await how("How can I purchase a car?", open_minded) == "semantic"
+    assert await how("How can I purchase a car, please?", plain, cache={"semantic": True}) == "semantic"
+    status, changed = await house.ask("PATCH", f"/keys/{id}", {"semantic_cache": False})
+    assert (status, changed["semantic_cache"]) == (200, False)
+    assert await how("How may I purchase a car?", open_minded) == "miss"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import secrets
 from collections.abc import AsyncIterator
@@ -133,6 +134,9 @@ async def test_api6_unrestricted_access_to_sensitive_business_flows(house: House
     key = await house.key(tokens_per_minute=1000)
     assert (await house.ask("POST", "/chat", key, json={**HELLO, "max_tokens": 1001}))[0] == 400
     assert len(house.cloud.completions) == 0
+    poor = await house.key(budget={"day": 0.000001})
+    assert (await house.ask("POST", "/chat", poor, json={**HELLO, "model": "openai/gpt-4o"}))[0] == 429
+    assert len(house.cloud.completions) == 0
     outside = await house.key(models=["openai/another"])
     assert (await house.ask("POST", "/chat", outside, json=HELLO))[0] == 403
     assert len(house.cloud.completions) == 0
@@ -152,10 +156,13 @@ async def test_api7_server_side_request_forgery(house: House, tmp_path: Path) ->
     for field in ("base_url", "api_base", "jwks_url", "webhook"):
         assert (await house.ask("POST", "/chat", house.caller, json={**HELLO, field: inside}))[0] == 422
     assert house.cloud.connections == connections
-    settings = isolated_settings(tmp_path / "other", vector_store="memory", jwt_jwks_url="https://192.0.2.1/keys")
-    with pytest.raises(ConfigurationError, match="JWT_JWKS_URL"):
-        async with open_services(settings):
-            pass
+    secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    for name, more in (("jwt_jwks_url", {}), ("budget_webhook_url", {"budget_webhook_secret": secret})):
+        addressed = {name: "https://192.0.2.1/path", **more}
+        settings = isolated_settings(tmp_path / name, vector_store="memory", **addressed)
+        with pytest.raises(ConfigurationError, match=name.upper()):
+            async with open_services(settings):
+                pass
 
 
 async def test_api8_security_misconfiguration(house: House, tmp_path: Path) -> None:
@@ -174,6 +181,7 @@ async def test_api8_security_misconfiguration(house: House, tmp_path: Path) -> N
         {"jwt_secret": "x" * 31},
         {"jwt_secret": "x" * 64},
         {"jwt_jwks_url": "ftp://127.0.0.1/keys"},
+        {"budget_webhook_url": "http://127.0.0.1/hook"},
         {"host": "0.0.0.0"},
     ):
         with pytest.raises(ConfigurationError):

@@ -12,10 +12,11 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from tests.gateway.conftest import cloud_settings
+from tests.gateway.conftest import cloud_environment
 from tests.support.ports import HOST
 from tests.support.process import ServiceProcess
-from tests.support.redis import RedisServer
+from tests.support.redis import EXECUTABLE, RedisServer
+from tests.support.redis_topologies import watched_redis
 from tests.support.upstream import ScriptedUpstream
 
 CLIENTS = 4
@@ -78,10 +79,7 @@ async def test_no_request_fails_or_waits_while_redis_is_in_trouble(
     redis_server: RedisServer,
     trouble: Callable[[RedisServer], Awaitable[None]],
 ) -> None:
-    environment = {
-        name.upper(): value if isinstance(value, str) else ",".join(value)
-        for name, value in cloud_settings(openai_upstream).items()
-    } | {"REDIS_URL": redis_server.url, "VECTOR_STORE": "memory"}
+    environment = {**cloud_environment(openai_upstream), "REDIS_URL": redis_server.url, "VECTOR_STORE": "memory"}
     numbers = count()
     async with ServiceProcess(tmp_path, environment=environment) as service:
         await load(service.client, seconds=1, numbers=numbers)
@@ -94,6 +92,30 @@ async def test_no_request_fails_or_waits_while_redis_is_in_trouble(
         await after_task
         # Back, and used again.
         assert b"sluice:cache:" in await redis_server.contents()
+    assert median(during) - median(before) < MOST_ADDED_SECONDS
+
+
+@pytest.mark.slow
+@pytest.mark.no_cover
+@pytest.mark.skipif(EXECUTABLE is None, reason="redis-server is not installed")
+@pytest.mark.parametrize("trouble", [kill, pause], ids=lambda each: each.__name__)
+async def test_no_request_fails_or_waits_while_sentinels_fail_over(
+    tmp_path: Path, openai_upstream: ScriptedUpstream, trouble: Callable[[RedisServer], Awaitable[None]]
+) -> None:
+    numbers = count()
+    async with watched_redis(tmp_path) as watched:
+        environment = {**cloud_environment(openai_upstream), "REDIS_URL": watched.url, "VECTOR_STORE": "memory"}
+        async with ServiceProcess(tmp_path, environment=environment) as service:
+            await load(service.client, seconds=1, numbers=numbers)
+            before = await load(service.client, seconds=SECONDS, numbers=numbers)
+            during_task = asyncio.create_task(load(service.client, seconds=2 * SECONDS, numbers=numbers))
+            await trouble(watched.master)
+            await watched.wait_failover()
+            during = await during_task
+            await load(service.client, seconds=SECONDS, numbers=numbers)
+            size = await watched.replica.ask("DBSIZE")
+            await load(service.client, seconds=1, numbers=numbers)
+            assert await watched.replica.ask("DBSIZE") > size
     assert median(during) - median(before) < MOST_ADDED_SECONDS
 
 

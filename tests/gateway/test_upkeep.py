@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.models import Caller, Dispatch, Label, RetrievalScope
-from app.protocols import Vectors
+from app.protocols import VectorIndex, Vectors
+from app.records import DocumentKey
 from app.services.doctor import Doctor
 from app.services.ingestion import Upload
 from app.services.retrieval import SearchQuery
+from app.stores.memory_vectors import MemoryVectorIndex
 from app.wiring import Services, open_services
 from tests.support.process import REPOSITORY, ServiceProcess
 from tests.support.service import isolated_settings
@@ -72,6 +76,14 @@ class AnotherModel:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+class MuteIndex(MemoryVectorIndex):
+    """Holds what another index holds, and finds nothing: what is left of a damaged graph of neighbours."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        super().__init__()
+        self.count, self.ids, self.fetch, self.drop = index.count, index.ids, index.fetch, index.drop  # type: ignore[method-assign]  # passed on
 
 
 async def test_indexes_that_agree_with_the_record_are_healthy(tmp_path: Path) -> None:
@@ -133,6 +145,67 @@ async def test_a_rebuild_makes_both_indexes_anew(tmp_path: Path) -> None:
         assert await by_meaning(services) == []
         await services.ingestion.work_off()
         assert (await by_meaning(services))[0] == "moon"
+        assert (await services.doctor.examine()).healthy
+
+
+def change_words(tmp_path: Path, statement: str) -> None:
+    """Damage the lexical index behind the service's back."""
+    with closing(sqlite3.connect(tmp_path / "data" / "sluice.db")) as connection, connection:
+        connection.execute(statement)
+
+
+async def by_words(services: Services, text: str) -> list[str]:
+    """The documents that the lexical index finds."""
+    hits = await services.documents.search_words(
+        text, tenant="default", collection="default", clearance=Label.PUBLIC, limit=5
+    )
+    scores = {hit.chunk_id: hit.score for hit in hits}
+    passages = await services.documents.passages(scores, tenant="default", clearance=Label.PUBLIC)
+    return [passage.document_id for passage in passages]
+
+
+async def test_a_rebuild_renews_the_words_too(tmp_path: Path) -> None:
+    """Words that an earlier analysis left are gone, and those of today's are there."""
+    async with open_services(isolated_settings(tmp_path, vector_store="memory"), at_rest=True) as services:
+        await index(services)
+        change_words(tmp_path, "UPDATE words SET body = 'zebra'")
+        assert (await by_words(services, "orbits"), len(await by_words(services, "zebra"))) == ([], 2)
+        await services.doctor.rebuild()
+        assert (await by_words(services, "orbits"), await by_words(services, "zebra")) == (["moon"], [])
+
+
+async def test_words_that_are_gone_are_put_back(tmp_path: Path) -> None:
+    async with open_services(isolated_settings(tmp_path, vector_store="memory"), at_rest=True) as services:
+        await index(services)
+        change_words(tmp_path, "DELETE FROM words")
+        diagnosis = await services.doctor.examine()
+        assert diagnosis.counts["wordless"] == 2
+        await services.doctor.repair(diagnosis)
+        assert await by_words(services, "sourdough") == ["bread"]
+        assert (await services.doctor.examine()).healthy
+
+
+async def test_a_space_that_finds_nothing_is_made_anew(tmp_path: Path) -> None:
+    async with open_services(isolated_settings(tmp_path, vector_store="memory"), at_rest=True) as services:
+        await index(services)
+        mute = Doctor(documents=services.documents, index=MuteIndex(services.index), embedder=services.embedder)
+        diagnosis = await mute.examine()
+        assert (diagnosis.mute, diagnosis.counts["vectorless"]) == ((await space_of(services),), 2)
+        await mute.repair(diagnosis)
+        assert await services.index.count(await space_of(services)) == 0
+        await services.ingestion.work_off()
+        assert (await services.doctor.examine()).healthy
+
+
+async def test_a_space_without_documents_is_dropped(tmp_path: Path) -> None:
+    async with open_services(isolated_settings(tmp_path, vector_store="memory"), at_rest=True) as services:
+        await index(services)
+        for id in TEXTS:
+            await services.ingestion.remove(DocumentKey(tenant="default", collection="default", id=id), caller=CALLER)
+        await services.ingestion.work_off()
+        diagnosis = await services.doctor.examine()
+        assert diagnosis.counts["unused"] == 1
+        await services.doctor.repair(diagnosis)
         assert (await services.doctor.examine()).healthy
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from app.models import TokenDetails, Usage
 from tests.gateway.conftest import CLOUD, cloud_settings
-from tests.support.answer import ORDINARY
+from tests.support.answer import ORDINARY, Answer
 from tests.support.behaviours import StallMidStream
 from tests.support.service import Service, running
 from tests.support.upstream import ScriptedUpstream
@@ -94,6 +95,27 @@ async def test_an_answer_from_the_cache_is_a_request_without_a_call(service: Ser
         await chat(service, key, cache=True, temperature=0)
     total = (await usage(service, key))["total"]
     assert (total["requests"], total["cached_requests"], total["calls"]) == (2, 1, 1)
+
+
+async def test_cached_input_and_thoughts_are_counted_and_cost_what_the_catalog_says(
+    tmp_path: Path, openai_upstream: ScriptedUpstream, admin_key: str
+) -> None:
+    """The price that was asked stands beside the sum; OpenAI's clients see the kinds too."""
+    catalog = tmp_path / "catalog.toml"
+    priced = "prompt_per_million = 100\ncompletion_per_million = 200\ncached_per_million = 10"
+    catalog.write_text(f'[[model]]\nid = "{CLOUD}"\n{priced}\nreasoning_per_million = 400\n', encoding="utf-8")
+    details = TokenDetails(cached=800, reasoning=50)
+    openai_upstream.script = Answer(usage=Usage(prompt_tokens=1000, completion_tokens=100, details=details))
+    settings = cloud_settings(openai_upstream) | {"vector_store": "memory", "catalog_file": catalog}
+    async with running(tmp_path, auth_required=True, admin_key=admin_key, **settings) as service:
+        body = {"model": CLOUD, "messages": [{"role": "user", "content": "Hello"}]}
+        async with service.client.post("/v1/chat/completions", json=body, headers=bearer(admin_key)) as response:
+            told = (await response.json())["usage"]
+        (row,) = [row for row in (await usage(service, bearer(admin_key), by="price"))["usage"] if row["calls"]]
+    assert told["prompt_tokens_details"]["cached_tokens"] == row["cached_tokens"] == 800
+    assert told["completion_tokens_details"]["reasoning_tokens"] == row["reasoning_tokens"] == 50
+    assert row["cost"] == pytest.approx((200 * 100 + 800 * 10 + 50 * 200 + 50 * 400) / 1_000_000)
+    assert row["price"] == "0.0001/0.0002,cached=1e-05,reasoning=0.0004"
 
 
 async def test_embeddings_are_on_the_account(service: Service, admin_key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +12,19 @@ from typing import Any
 
 from app import wiring
 from app.config import Settings
+from app.exporters.otlp import encode
 from app.services.detectors import DetectionPolicy, Detectors, Span
 from app.services.detectors.normalise import View
 from app.stores.sql.documents import SqlDocumentStore
 from app.utils.logging import JSONFormatter
+from app.utils.tracing import RecordedSpan
 from tests.no_leak.configurations import Configuration, Upstreams
 from tests.no_leak.failures import echoing
 from tests.no_leak.origins import CRASH_WORD, LONGEST_INSPECTED
 from tests.no_leak.stage import Stage
 from tests.support.answer import Dialect
 from tests.support.dialects import AnthropicDialect, OllamaDialect, OpenAIDialect
+from tests.support.ports import HOST, free_port
 from tests.support.process import REPOSITORY
 from tests.support.redis import RedisServer
 from tests.support.service import isolated_settings, running
@@ -49,6 +52,8 @@ async def open_stage(
         settings |= {"ollama_base_url": local.origin, "vector_store": "memory", "log_level": "DEBUG"}
         if redis is not None:
             settings["redis_url"] = redis.url
+        # Nobody is there: what would be sent is read where it is handed over.
+        settings["otel_exporter_otlp_endpoint"] = f"http://{HOST}:{free_port()}"
         services = await stack.enter_async_context(open_services(isolated_settings(directory, **settings)))
         service = await stack.enter_async_context(running(directory, services=services, **settings))
         with captured_logs() as log:
@@ -60,6 +65,7 @@ async def open_stage(
                 embedder=configuration.embedder,
                 can=capabilities(configuration, redis=redis),
                 logs=lambda: log.getvalue().encode(),
+                spans=collected_spans(services),
                 redis=redis,
                 database=directory / "data" / "sluice.db",
                 audit=directory / "data" / "audit",
@@ -120,6 +126,14 @@ def capabilities(configuration: Configuration, *, redis: RedisServer | None) -> 
     }
     own = {"detectors", "database", "short policy"} | {name for name, there in optional.items() if there}
     return frozenset(own) | configuration.can
+
+
+def collected_spans(services: wiring.Services) -> Callable[[], bytes]:
+    """Read every span of these services as it would be sent; none of them is."""
+    spans: list[RecordedSpan] = []
+    assert services.tracer is not None
+    services.tracer.finish = spans.append
+    return lambda: encode(spans, resource={})
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Reply:
 class Stage:
     """`local` is the Ollama server; of its models those in `remote` run elsewhere, so what they get counts as sent.
 
-    `can` says what the suite may do to this deployment beside sending requests. `logs` reads all that was logged.
+    `can` says what the suite may do to this deployment beside sending requests. `logs` and `spans` read what was told.
     """
 
     client: aiohttp.ClientSession
@@ -46,6 +46,7 @@ class Stage:
     embedder: str | None = None
     can: frozenset[str] = frozenset()
     logs: Read = bytes
+    spans: Read = bytes
     redis: RedisServer | None = None
     database: Path | None = None
     audit: Path | None = None
@@ -131,12 +132,18 @@ class Stage:
         return places
 
     async def traces(self) -> dict[str, bytes]:
-        """What the gateway says of its requests: its log, metrics and audit record, the errors it answered with."""
+        """What the gateway says of its requests: log, spans, metrics and audit record, the errors it answered with."""
         async with self.client.get("/metrics") as response:
             metrics = await response.read()
         records = sorted(self.audit.rglob("*")) if self.audit else []
         audit = b"\n".join(record.read_bytes() for record in records if record.is_file())
-        return {"logs": self.logs(), "metrics": metrics, "errors": bytes(self.errors), "the audit record": audit}
+        return {
+            "logs": self.logs(),
+            "spans": self.spans(),
+            "metrics": metrics,
+            "errors": bytes(self.errors),
+            "the audit record": audit,
+        }
 
 
 def lock_database(path: Path) -> sqlite3.Connection:

@@ -53,6 +53,7 @@ async def looking_up(directory: Path, embedder: RecordingEmbedder) -> AsyncItera
             embedder=embedder,
             relevance_floor=RELEVANCE_FLOOR,
             english_only=True,
+            metrics=services.metrics,
         )
 
 
@@ -102,6 +103,7 @@ def embeddings(services: Services, named: RecordingEmbedder) -> Embeddings:
         audit=services.enforcement.audit,
         ledger=services.ledger,
         metrics=services.metrics,
+        is_known=lambda _: False,
     )
 
 

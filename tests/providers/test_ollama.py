@@ -28,6 +28,7 @@ from app.models import (
     Label,
     Locality,
     Message,
+    Opening,
     Prompt,
     Sampling,
     Stop,
@@ -328,6 +329,12 @@ async def test_thinking_shows_as_life_but_not_as_content(
     pieces = await collect(provider_at(upstream, egress=egress), dispatch_local("ollama/qwen3:8b", stream=stream))
     assert text_of(pieces) == "Yes."
     assert not stream or pieces[0] == Delta()
+
+
+async def test_an_answer_that_opens_without_a_word_says_so_once(upstream: ScriptedUpstream, egress: Egress) -> None:
+    upstream.script = Answer(pieces=("", "", "Yes."))
+    pieces = await collect(provider_at(upstream, egress=egress), dispatch_local())
+    assert pieces[:2] == [Opening(), Delta(content="Yes.")]
 
 
 async def test_an_answer_cut_by_its_limit_says_so(upstream: ScriptedUpstream, egress: Egress) -> None:

@@ -35,11 +35,13 @@ from app.models import (
     Locality,
     Message,
     Model,
+    Opening,
     Price,
     Prompt,
     Sampling,
     Stop,
     TextPart,
+    TokenDetails,
     ToolCall,
     Tooling,
     Usage,
@@ -356,7 +358,7 @@ async def test_fewer_choices_than_asked_for_are_a_broken_answer(upstream: Script
 async def test_thinking_shows_as_life_but_not_as_content(upstream: ScriptedUpstream, egress: Egress) -> None:
     upstream.script = Answer("Yes.", thinking="Hmm, let me see.")
     pieces = await collect(provider_at(upstream, egress=egress), dispatch_to("openai/o3"))
-    assert pieces[0] == Delta()
+    assert pieces[:2] == [Opening(), Delta()]
     assert text_of(pieces) == "Yes."
 
 
@@ -565,7 +567,7 @@ async def test_a_stall_ends_at_the_egress_time_limit(upstream: ScriptedUpstream)
 async def test_closing_the_iterator_leaves_the_upstream_at_once(upstream: ScriptedUpstream, egress: Egress) -> None:
     upstream.script = StallMidStream(after=1)
     pieces = provider_at(upstream, egress=egress).complete(dispatch_to("openai/gpt-4o"))
-    assert await anext(pieces) == Delta(content="Water ")
+    assert [await anext(pieces), await anext(pieces)] == [Opening(), Delta(content="Water ")]
     await pieces.aclose()
     await upstream.wait_cancelled(within=0.1)
 
@@ -695,6 +697,29 @@ def test_tool_calls_without_positions_are_told_apart_by_their_ids() -> None:
         ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(prompt_tokens=3, completion_tokens=4)),
         ({"prompt_tokens": 3, "total_tokens": 7}, Usage(prompt_tokens=3, completion_tokens=4)),
         ({"completion_tokens": 4, "total_tokens": 7}, Usage(prompt_tokens=3, completion_tokens=4)),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2, "audio_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 1},
+            },
+            Usage(
+                prompt_tokens=9,
+                completion_tokens=5,
+                details=TokenDetails(cached=4, cache_write=2, audio=1, spoken=1, reasoning=3),
+            ),
+        ),
+        (  # no part is larger than its whole
+            {
+                "prompt_tokens": 3,
+                "completion_tokens": 4,
+                "prompt_cache_hit_tokens": 2,
+                "cache_creation_input_tokens": 9,
+                "completion_tokens_details": {"reasoning_tokens": 99},
+            },
+            Usage(prompt_tokens=3, completion_tokens=4, details=TokenDetails(cached=2, cache_write=1, reasoning=4)),
+        ),
         ({"prompt_tokens": 9, "total_tokens": 7}, None),
         ({"prompt_tokens": 3}, None),
         ({"prompt_tokens": "3", "completion_tokens": 4.5}, None),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.agreement import LONGEST_TEXT, agree, canonical_form
+from benchmarks.cache.lookalikes import lookalikes
 from benchmarks.cache.near_misses import near_misses
 
 
@@ -49,7 +50,13 @@ def test_wordings_that_differ_in_meaning_do_not_agree(one: str, other: str) -> N
 
 
 def test_no_near_miss_of_the_benchmark_agrees() -> None:
-    assert [(pair.one, pair.other) for pair in near_misses() if agree(pair.one, pair.other)] == []
+    pairs = (*near_misses(), *(pair for pair in lookalikes() if not pair.same))
+    assert [(pair.one, pair.other) for pair in pairs if agree(pair.one, pair.other)] == []
+
+
+def test_pairs_of_the_benchmark_that_ask_the_same_agree_both_ways() -> None:
+    pairs = [pair for pair in lookalikes() if pair.same]
+    assert [pair for pair in pairs if not (agree(pair.one, pair.other) and agree(pair.other, pair.one))] == []
 
 
 @pytest.mark.parametrize("text", ["", "   ", "天空为什么是蓝色的？", "a " * LONGEST_TEXT])

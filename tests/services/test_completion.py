@@ -30,6 +30,7 @@ from app.models import (
     Locality,
     Message,
     Model,
+    Opening,
     Piece,
     Price,
     Prompt,
@@ -40,11 +41,13 @@ from app.models import (
 )
 from app.protocols import ProviderStatus
 from app.services.bulkhead import Bulkheads
+from app.services.call_metrics import CallMetrics
 from app.services.completion import MOST_MODELS_TRIED, Completion, TimeOuts
 from app.services.health import Health
 from app.services.labels import Reading
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
+from app.utils.monitoring import Metrics
 
 TIMEOUTS = TimeOuts(first_token=0.05, first_token_local=0.2, between_tokens=0.05, total=5.0)
 THINKING = Delta()
@@ -127,6 +130,7 @@ def completion(
             health=health,
             bulkheads=Bulkheads(limit=limit, patience=0.05),
             timeouts=TIMEOUTS,
+            metrics=CallMetrics(Metrics(version="0")),
             jitter=lambda: 0.0,
         ),
         health,
@@ -248,10 +252,17 @@ async def test_thinking_shows_that_a_model_is_alive() -> None:
     assert (await run(provider, plan_of(model("a"))))[0] == ["a: ok"]
 
 
-@pytest.mark.parametrize("script", [[0.3], [THINKING, 0.3], [THINKING, THINKING, 0.3]])
+@pytest.mark.parametrize("script", [[0.3], [0.04, Opening(), 0.04], [THINKING, 0.3], [THINKING, THINKING, 0.3]])
 async def test_a_model_that_does_not_begin_in_time_is_replaced(script: Sequence[Step]) -> None:
     provider = ScriptedProvider({"a": [[*script, *GOOD]], "b": [GOOD]})
     assert (await run(provider, plan_of(model("a"), model("b"))))[0] == ["a: upstream_timeout", "b: ok"]
+
+
+async def test_an_answer_that_has_opened_has_the_time_of_a_first_token_still() -> None:
+    """Some servers open an answer as soon as they have the request, and read the prompt after that."""
+    script: list[Step] = [Opening(), 0.1, *GOOD]
+    local = model("a", locality=Locality.LOCAL)
+    assert (await run(ScriptedProvider({"a": [script]}), plan_of(local)))[0] == ["a: ok"]
 
 
 async def test_a_stall_after_content_is_an_error() -> None:
@@ -274,6 +285,7 @@ async def test_the_total_time_out_is_for_all_attempts_together() -> None:
         health=Health(monotonic=lambda: 0.0),
         bulkheads=Bulkheads(limit=8),
         timeouts=TimeOuts(first_token=0.05, first_token_local=0.05, between_tokens=0.05, total=0.08),
+        metrics=CallMetrics(Metrics(version="0")),
     )
     plan = plan_of(*map(model, "abc"))
     with pytest.raises(UpstreamTimeoutError):
@@ -412,8 +424,18 @@ async def test_what_was_written_in_vain_is_booked_and_told_with_the_attempt() ->
 
 
 async def test_a_call_that_was_refused_before_its_answer_began_takes_nothing() -> None:
-    refusing = ScriptedProvider({"a": [[UpstreamRateLimitedError()]], "b": [[UpstreamUnavailableError()]]})
-    assert await charges_of(refusing, plan_of(model("a"), model("b"))) == []
+    """A time-out that the server itself reports, or one of connecting to it, is not our giving up."""
+    failures = (UpstreamRateLimitedError(), UpstreamUnavailableError(), UpstreamTimeoutError())
+    refusing = ScriptedProvider({name: [[failure]] for name, failure in zip("abc", failures, strict=True)})
+    assert await charges_of(refusing, plan_of(*map(model, "abc"))) == []
+
+
+@pytest.mark.parametrize("script", [[Opening(), UpstreamBrokenError()], [Opening(), UpstreamError()], [0.3]])
+async def test_a_call_that_fails_when_its_prompt_was_read_takes_its_prompt(script: Sequence[Step]) -> None:
+    """An answer that has opened tells so, and a server that is given up was at work on it."""
+    charges = await charges_of(ScriptedProvider({"a": [script], "b": [GOOD]}), plan_of(model("a"), model("b")))
+    assert charges[0].usage == Usage(prompt_tokens=8, estimated=True)
+    assert charges[-1].usage == GOOD[-1]
 
 
 async def test_a_call_that_is_left_before_its_first_token_takes_its_prompt() -> None:

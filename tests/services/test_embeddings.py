@@ -59,6 +59,7 @@ async def embeddings(tmp_path: Path, embedder: RecordingEmbedder) -> AsyncIterat
             audit=services.enforcement.audit,
             metrics=services.metrics,
             ledger=services.ledger,
+            is_known=lambda _: False,
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import DatabaseUnavailableError
 from app.models import Caller, Charge, Price, Usage
-from app.records import Account, Spent, UsageBatch, UsageCount, UsageQuery, UsageRow
+from app.records import Account, BudgetAlert, Spent, UsageBatch, UsageCount, UsageQuery, UsageRow
 from app.services.usage import Ledger
 
 ADA = Caller(tenant="acme", key_id="k", user="ada")
@@ -37,6 +37,9 @@ class TornStore:
         raise NotImplementedError
 
     async def read_spent(self, accounts: Sequence[Account], *, day: date) -> Mapping[Account, Spent]:
+        raise NotImplementedError
+
+    async def claim_alert(self, alert: BudgetAlert) -> bool:
         raise NotImplementedError
 
     def counts(self) -> list[UsageCount]:

@@ -15,7 +15,7 @@ from app.stores.redis_windows import RedisWindows
 async def main(url: str, attempts: int, limit: int) -> None:
     logging.basicConfig(level=logging.INFO)
     windows = RedisWindows(url, fallback=MemoryWindows(monotonic=time.monotonic), budget=10)
-    demand = Demand(name="key:shared:requests", limit=limit, cost=1)
+    demand = Demand(group="g", name="key:shared:requests", limit=limit, cost=1)
     sys.stdin.readline()  # all begin together
     takings = await asyncio.gather(*(windows.take([demand]) for _ in range(attempts)))
     assert not any(taking.here for taking in takings)

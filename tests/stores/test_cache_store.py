@@ -229,8 +229,7 @@ async def allow(admin: RedisCache, server: RedisServer, *, commands: list[str]) 
 async def test_entries_carry_the_prefix_and_their_time_to_live(redis: RedisCache, redis_server: RedisServer) -> None:
     await redis.set("key", b"value", ttl=60)
     assert b"sluice:cache:key" in await redis_server.contents()
-    async with redis._redis.client() as client:
-        assert 0 < await client.ttl("sluice:cache:key") <= 60
+    assert 0 < await redis_server.ask("TTL", "sluice:cache:key") <= 60
 
 
 async def test_what_is_in_redis_is_not_in_this_process(redis: RedisCache, memory: MemoryCache) -> None:
@@ -307,20 +306,19 @@ async def test_a_redis_that_takes_no_writes_is_away_until_it_does(
     redis: RedisCache, redis_server: RedisServer, clock: Ticks, trouble: str
 ) -> None:
     """It goes on answering reads meanwhile, which would be misses for ever."""
-    async with redis._redis.client() as admin:
-        if trouble == "full":
-            await admin.config_set("maxmemory", 1)
-        else:
-            await admin.replicaof("127.0.0.1", str(free_port()))
-        for _ in range(FAILURES_UNTIL_AWAY):
-            await redis.set("key", b"value", ttl=60)
-            await redis.get("key")
-        assert is_away(redis)
-        assert await redis.get("key") == b"value"
-        await look_again(redis, clock)
-        assert is_away(redis)
-        await admin.config_set("maxmemory", 0)
-        await admin.replicaof("NO", "ONE")
+    if trouble == "full":
+        await redis_server.ask("CONFIG", "SET", "maxmemory", 1)
+    else:
+        await redis_server.ask("REPLICAOF", "127.0.0.1", free_port())
+    for _ in range(FAILURES_UNTIL_AWAY):
+        await redis.set("key", b"value", ttl=60)
+        await redis.get("key")
+    assert is_away(redis)
+    assert await redis.get("key") == b"value"
+    await look_again(redis, clock)
+    assert is_away(redis)
+    await redis_server.ask("CONFIG", "SET", "maxmemory", 0)
+    await redis_server.ask("REPLICAOF", "NO", "ONE")
     await look_again(redis, clock)
     assert not is_away(redis)
 

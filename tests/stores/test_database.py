@@ -23,7 +23,7 @@ from app.models import Label
 from app.stores.sql import schema
 from app.stores.sql.documents import SqlDocumentStore
 from app.stores.sql.engine import Database
-from app.stores.sql.tables import metadata
+from app.stores.sql.usage_tables import usage
 from tests.stores.records import ALL, TENANT, SetClock, Worker, chunks_of, key, upload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def _store(database: Database, clock: SetClock) -> SqlDocumentStore:
 async def test_the_migrations_make_the_tables_that_the_code_works_on(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"include_name": _is_ordinary_table})
-        return list(compare_metadata(context, metadata))
+        return list(compare_metadata(context, usage.metadata))
 
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []

@@ -11,8 +11,8 @@ import pytest
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import JSONValue, Label
 from app.protocols import ChunkText, DocumentStore
-from app.records import Chunk, DocumentStatus, JobKind
-from tests.stores.records import ALL, TENANT, SetClock, Worker, chunks_of, found, key, upload
+from app.records import Chunk, DocumentStatus, JobKind, JobState
+from tests.stores.records import ALL, LEASE, TENANT, SetClock, Worker, chunks_of, found, key, upload
 
 # Uploads
 
@@ -203,6 +203,25 @@ async def test_a_job_that_is_put_off_waits_until_it_is_due(
     assert (await _read(documents, "a")).status is DocumentStatus.PENDING
     moment.advance(30)
     assert (await worker.claim()).attempts == 2
+
+
+async def test_jobs_are_counted_by_kind_and_state(documents: DocumentStore, worker: Worker, moment: SetClock) -> None:
+    """A lease that ran out counts as due again."""
+    await documents.add([upload(name) for name in "abcd"])
+    held, put_off, gone = [await worker.claim() for _ in range(3)]
+    await documents.retry_job(put_off, due=moment() + timedelta(seconds=30))
+    await documents.publish(gone, space="space")
+    await documents.remove(key("c"), clearance=ALL)
+    kinds, states = JobKind, JobState
+    assert await documents.count_jobs(now=moment()) == {
+        (kinds.INDEX, states.RUNNING): 1,
+        (kinds.INDEX, states.DELAYED): 1,
+        (kinds.INDEX, states.DUE): 1,
+        (kinds.REMOVE, states.DUE): 1,
+    }
+    moment.advance(LEASE + 1)
+    assert (await documents.count_jobs(now=moment()))[kinds.INDEX, states.DUE] == 3
+    assert held.attempts == 1
 
 
 async def test_versions_of_a_document_are_indexed_one_after_the_other(documents: DocumentStore, worker: Worker) -> None:

@@ -33,6 +33,7 @@ def key(moment: SetClock) -> Key:
         models=frozenset({"openai/*"}),
         limits=Limits(requests_per_minute=3, tokens_per_minute=4, concurrent_streams=5),
         budget=Budget(day=0.5),
+        semantic_cache=True,
     )
     return Key(id=id, name="search", digest=secrets.token_bytes(32), caller=caller, created_at=moment())
 

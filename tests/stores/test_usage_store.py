@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from app.protocols import UsageStore
 from app.record_wiring import Record
-from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.records import Account, BudgetAlert, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 1, 31)
 
@@ -89,3 +90,18 @@ async def test_spending_is_that_of_the_day_and_of_its_month(store: UsageStore) -
     spent = await store.read_spent(accounts, day=date(2026, 1, 5))
     assert spent == {Account("acme", "k"): Spent(70, 75), Account("acme"): Spent(10_070, 10_075)}
     assert await store.read_spent([Account("acme")], day=date(2026, 2, 1)) == {}
+
+
+async def test_an_alert_is_for_one_of_all_that_ask_and_a_changed_budget_has_alerts_of_its_own(
+    store: UsageStore,
+) -> None:
+    alert = BudgetAlert(account=Account("acme", "k"), period="day", begun=FIRST, percent=80, limit=100, spent=90)
+    assert sorted(await asyncio.gather(*(store.claim_alert(alert) for _ in range(4)))) == [False, False, False, True]
+    others = [
+        replace(alert, account=Account("acme")),
+        replace(alert, period="month"),
+        replace(alert, begun=LAST),
+        replace(alert, percent=100),
+        replace(alert, limit=200),
+    ]
+    assert [await store.claim_alert(each) for each in (*others, *others)] == [True] * 5 + [False] * 5

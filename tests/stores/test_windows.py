@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ async def windows(request: pytest.FixtureRequest, clock: Hands, tmp_path: Path) 
 
 
 def demand(limit: int, cost: int = 1, *, name: str = "key:a:requests") -> Demand:
-    return Demand(name=name, limit=limit, cost=cost)
+    return Demand(group="g", name=name, limit=limit, cost=cost)
 
 
 async def admits(windows: WindowStore, *demands: Demand) -> bool:
@@ -150,7 +151,7 @@ async def test_settling_after_the_window_changes_nothing(windows: WindowStore, c
 
 
 async def test_places_are_held_until_they_are_given_back(windows: WindowStore) -> None:
-    leases = [Lease(name="key:a:streams", limit=2, id=str(number)) for number in range(3)]
+    leases = [Lease(group="g", name="key:a:streams", limit=2, id=str(number)) for number in range(3)]
     takings = [await windows.take([demand(10)], lease=lease) for lease in leases]
     assert [taking.leased for taking in takings] == [True, True, False]
     assert (await windows.take([demand(10)])).levels[0].used == 3  # the third request, refused, did not count
@@ -160,7 +161,7 @@ async def test_places_are_held_until_they_are_given_back(windows: WindowStore) -
 
 async def test_a_place_that_only_the_limit_refused_is_not_taken(windows: WindowStore) -> None:
     await windows.take([demand(1)])
-    lease = Lease(name="key:a:streams", limit=1, id="x")
+    lease = Lease(group="g", name="key:a:streams", limit=1, id="x")
     assert not (await windows.take([demand(1)], lease=lease)).admitted
     assert (await windows.take([], lease=lease)).leased
 
@@ -189,7 +190,7 @@ async def test_each_of_several_workers_counts_its_share(clock: Hands) -> None:
 
 @pytest.fixture
 def connect(redis_server: RedisServer, clock: Hands) -> Callable[..., RedisWindows]:
-    def open_windows(**options: float) -> RedisWindows:
+    def open_windows(**options: Any) -> RedisWindows:
         return RedisWindows(
             redis_server.url,
             fallback=MemoryWindows(monotonic=clock, workers=2),
@@ -214,12 +215,12 @@ async def test_places_of_a_worker_that_is_gone_are_free_again(
     """Those of one that lives are renewed."""
     alive, dead = connect(budget=5.0), connect(budget=5.0)
     for worker, name in ((alive, "a"), (dead, "d")):
-        assert (await worker.take([], lease=Lease(name=name, limit=1, id="1"))).leased
+        assert (await worker.take([], lease=Lease(group="g", name=name, limit=1, id="1"))).leased
     for _ in range(3):
         clock.now += LEASE_SECONDS / 2
         await alive.renew()
-    assert not (await alive.take([], lease=Lease(name="a", limit=1, id="2"))).leased
-    assert (await alive.take([], lease=Lease(name="d", limit=1, id="2"))).leased
+    assert not (await alive.take([], lease=Lease(group="g", name="a", limit=1, id="2"))).leased
+    assert (await alive.take([], lease=Lease(group="g", name="d", limit=1, id="2"))).leased
     await asyncio.gather(alive.close(), dead.close())
 
 

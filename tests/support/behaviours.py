@@ -14,6 +14,7 @@ from tests.support.steps import (
     Frame,
     Hangup,
     Head,
+    Pause,
     Reset,
     Role,
     Step,
@@ -42,6 +43,7 @@ __all__ = [
     "NoDone",
     "NoFinish",
     "NoResponse",
+    "Paced",
     "Redirect",
     "RemoteHost",
     "ResetConnection",
@@ -307,6 +309,19 @@ class Chopped:
 
     def steps(self, request: RecordedRequest, *, dialect: Dialect) -> Steps:
         return tuple(piece for step in self.of.steps(request, dialect=dialect) for piece in _chop(step, size=self.size))
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """A model that takes longer for a token than a token takes on its way, as they all do; or so many seconds."""
+
+    of: Behaviour = ORDINARY
+    seconds: float = 0.0
+
+    def steps(self, request: RecordedRequest, *, dialect: Dialect) -> Steps:
+        steps = self.of.steps(request, dialect=dialect)
+        pause = Pause(seconds=self.seconds)
+        return tuple(each for step in steps for each in ((step,) if isinstance(step, Head | Wait) else (pause, step)))
 
 
 @dataclass(frozen=True, slots=True)

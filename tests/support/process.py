@@ -28,16 +28,22 @@ class ServiceProcess:
     """`python -m app serve` in a directory of its own, with nothing of this process's environment.
 
     `directory` holds its data, its log and its working directory. Port and data stay the same over `restart`.
-    `client` is an aiohttp session whose relative URLs go to the service.
+    `client` is an aiohttp session whose relative URLs go to the service; a start may take `patience` seconds.
     """
 
     def __init__(
-        self, directory: Path, *, environment: Mapping[str, str] | None = None, command: Sequence[str] = SERVE
+        self,
+        directory: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = SERVE,
+        patience: float = PATIENCE,
     ) -> None:
         self.directory = directory
         self.environment = dict(environment or {})
         self.port = free_port()
         self._command = command
+        self._patience = patience
         self._process: Process | None = None
         self._groups: list[int] = []
 
@@ -66,7 +72,7 @@ class ServiceProcess:
     async def start(self) -> None:
         """Return once `GET /ready` answers 200."""
         await self.launch()
-        await self.ready()
+        await self.ready(within=self._patience)
 
     async def launch(self) -> None:
         """Start it and return at once."""

@@ -7,28 +7,38 @@ import shutil
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis.asyncio import Redis
 
 from tests.support.ports import HOST, free_port
 
 PATIENCE = 10.0
-READY = b"Ready to accept connections"
+READY = (b"Ready to accept connections", b"Sentinel ID is")
 EXECUTABLE = shutil.which("redis-server")
 
 
 class RedisServer:
-    """A `redis-server` process without persistence, on a port of its own that survives `restart`."""
+    """A `redis-server` process without persistence, on a port of its own that survives `restart`.
 
-    def __init__(self, directory: Path) -> None:
+    `options` are added to its own; `mode` are the words before them, such as `--sentinel`.
+    """
+
+    def __init__(self, directory: Path, *, options: Mapping[str, str] | None = None, mode: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._options = options or {}
+        self._mode = mode
         self._port = free_port()
         self._process: Process | None = None
         self._draining: asyncio.Task[None] | None = None
+
+    def add_option(self, name: str, value: str) -> None:
+        """For what depends on the port, before the start."""
+        self._options = {**self._options, name: value}
 
     @property
     def url(self) -> str:
@@ -50,9 +60,12 @@ class RedisServer:
             "appendonly": "no",
             # DUMP would hide what a value holds behind its compression.
             "rdbcompression": "no",
+            **self._options,
         }
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._process = await asyncio.create_subprocess_exec(EXECUTABLE, *arguments, stdout=PIPE, stderr=STDOUT)
+        arguments = [word for name, value in options.items() for word in (f"--{name}", *(value.split() or [""]))]
+        self._process = await asyncio.create_subprocess_exec(
+            EXECUTABLE, *self._mode, *arguments, stdout=PIPE, stderr=STDOUT
+        )
         async with asyncio.timeout(PATIENCE):
             await self._await_readiness(_output(self._process))
         self._draining = asyncio.create_task(_drain(_output(self._process)))
@@ -80,6 +93,11 @@ class RedisServer:
         await self.kill()
         await self.start()
 
+    async def ask(self, *words: str | int) -> Any:
+        """The answer to a command, as the client reads it."""
+        async with aclosing(Redis(host=HOST, port=self._port)) as client:
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # the library leaves it so
+
     async def contents(self) -> bytes:
         """Every key and value it holds, uncompressed, for tests that look for text that must not be there."""
         async with aclosing(Redis(host=HOST, port=self._port)) as client:
@@ -104,7 +122,7 @@ class RedisServer:
         seen: deque[bytes] = deque(maxlen=20)
         async for line in output:
             seen.append(line)
-            if READY in line:
+            if any(word in line for word in READY):
                 return
         raise RuntimeError(f"redis-server ended at start:\n{b''.join(seen).decode(errors='replace')}")
 

@@ -49,6 +49,14 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Rounds of the event loop go by, and with them whatever others do of which news was on its way; or seconds."""
+
+    rounds: int = 8
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The connection ends with a TCP reset."""
 
@@ -58,7 +66,7 @@ class Hangup:
     """The connection is closed in order, but without the end that the response's framing asks for."""
 
 
-Step = Head | Frame | Wait | Reset | Hangup
+Step = Head | Frame | Wait | Pause | Reset | Hangup
 Steps = tuple[Step, ...]
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from tests.support.answer import ORDINARY, Behaviour, Dialect
 from tests.support.behaviours import Script
 from tests.support.http import LAST_CHUNK, RecordedRequest, chunk, response_head, take_request
-from tests.support.steps import Frame, Hangup, Head, Reset, Steps, Wait
+from tests.support.steps import Frame, Hangup, Head, Pause, Reset, Steps, Wait
 from tests.support.tally import Tally
 
 HOST = "127.0.0.1"
@@ -250,8 +250,8 @@ class Connection(asyncio.Protocol):
         for step in steps:
             # Lets a client that has left be noticed between two frames.
             await asyncio.sleep(0)
-            if isinstance(step, Wait):
-                await self._pass(step.gate)
+            if isinstance(step, Wait | Pause):
+                await self._pass(step)
             if self._gone.is_set():
                 self._upstream.record_cancel(request)
                 self._transport.close()
@@ -273,9 +273,13 @@ class Connection(asyncio.Protocol):
             self._transport.write(LAST_CHUNK)
         return True
 
-    async def _pass(self, gate: asyncio.Event) -> None:
-        """Wait until the gate opens or the client leaves."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (gate, self._gone)]
+    async def _pass(self, step: Wait | Pause) -> None:
+        """Wait until the pause is over, or the gate opens or the client leaves."""
+        if isinstance(step, Pause):
+            for _ in range(step.rounds):
+                await asyncio.sleep(step.seconds / step.rounds)
+            return
+        waits = [asyncio.ensure_future(event.wait()) for event in (step.gate, self._gone)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+import aiohttp
+
+from tests.support.process import ServiceProcess
 
 WORKER = b"app.cli.serving"
 
@@ -43,3 +47,13 @@ def only(worker: int, *, of: int) -> Iterator[None]:
     finally:
         for each in others:
             os.kill(each, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def connected_to(worker: int, service: ServiceProcess) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client over one connection, which this worker alone could take; the others run again by then."""
+    async with aiohttp.ClientSession(service.url, connector=aiohttp.TCPConnector(limit=1)) as client:
+        with only(worker, of=service.pid):
+            async with client.get("/openapi.json") as response:
+                await response.read()
+        yield client

@@ -50,6 +50,8 @@ async def test_the_dashboard_counts_what_was_answered(gateway: Gateway, tab: Tab
     await expect(rows).to_have_count(4)
     await expect(rows.first).to_contain_text(LOCAL)
     await expect(rows.first).to_contain_text("email")
+    cache = page.get_by_role("region", name="Cache by tenant and label").locator("tbody tr")
+    await expect(cache.first).to_contain_text("defaultpublic3133 %")
     await shoot(tab, "dashboard")
     await page.get_by_label("Outcome", exact=True).select_option("cached")
     await expect(rows).to_have_count(1)

@@ -20,7 +20,7 @@ from app.providers.minilm.tokens import FRAME, Ids, Vocabulary
 # a token is cheapest in runs of 128 to 300. The longest run, one token short of this and then a full text, stays
 # under 50 ms there.
 _ENOUGH = 128
-# One thread for queries alone, one for documents.
+# Beside the one for documents: two of what somebody is waiting for at once.
 _THREADS = 2
 
 

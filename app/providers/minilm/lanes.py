@@ -1,12 +1,15 @@
-"""The order in which texts reach the model: two lanes, fair within a lane, in runs of bounded size."""
+"""The order in which texts reach the model: two lanes with threads of their own, in runs of bounded size."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,9 @@ from app.errors import ShuttingDownError
 from app.providers.minilm.tokens import Ids
 
 Rows = NDArray[np.float32]
+
+# Bulk texts get the time that nobody else has a use for: requests and searches go first on a busy machine.
+BULK_NICENESS: Final = 10
 
 
 @dataclass(slots=True, eq=False)
@@ -37,10 +43,10 @@ class _Piece:
 
 
 class Lanes:
-    """Threads that take texts from two lanes, interactive before bulk, and put them through the model in runs.
+    """Threads that take texts from two lanes, interactive and bulk, and put them through the model in runs.
 
-    Jobs in one lane take turns text by text. With two threads or more, one of them never takes bulk texts, so that an
-    interactive text waits for others of its kind only.
+    Jobs in one lane take turns text by text. The bulk lane has one thread, which the system lets run when others need
+    the processors less, and the interactive lane all others: its texts wait for others of their kind only.
     """
 
     def __init__(
@@ -52,18 +58,21 @@ class Lanes:
         enough: int,
         threads: int,
     ) -> None:
-        """`run` turns token ids of texts into one row each; a run with `enough` tokens takes no further text."""
+        """`run` turns token ids of texts into one row each; a run with `enough` tokens takes no further text.
+
+        `threads` is how many interactive runs there may be at once.
+        """
         self._run = run
         self._encode = encode
         self._dimensions = dimensions
         self._enough = enough
         self._interactive: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
-        self._free_for_bulk = max(1, threads - 1)
         self._closed = False
         # Guards everything above, and the jobs. It is held for moments only: the event loop takes it too.
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="embedding")
+        self._bulk_thread = ThreadPoolExecutor(1, thread_name_prefix="embedding-bulk", initializer=_give_way)
 
     def submit(self, texts: Sequence[str], *, bulk: bool) -> Future[Rows]:
         """Queue `texts`; the result has shape (texts, dimensions). Cancelling it drops what no run has taken.
@@ -75,9 +84,12 @@ class Lanes:
         with self._lock:
             if self._closed:
                 raise ShuttingDownError
-            if texts:
-                (self._bulk if bulk else self._interactive).append(job)
-                self._threads.submit(self._work)
+            if texts and bulk:
+                self._bulk.append(job)
+                self._bulk_thread.submit(self._work, self._bulk)
+            elif texts:
+                self._interactive.append(job)
+                self._threads.submit(self._work, self._interactive)
             else:
                 _settle(job)
         return job.result
@@ -91,25 +103,12 @@ class Lanes:
                     _settle(job, error=ShuttingDownError())
                 lane.clear()
         self._threads.shutdown()
+        self._bulk_thread.shutdown()
 
-    def _work(self) -> None:
-        """Make runs for as long as there is a lane that this thread may serve."""
-        while (lane := self._enter()) is not None:
+    def _work(self, lane: deque[_Job]) -> None:
+        """Make runs until the lane is empty."""
+        while lane:
             self._run_from(lane)
-            self._leave(lane)
-
-    def _enter(self) -> deque[_Job] | None:
-        with self._lock:
-            if self._interactive:
-                return self._interactive
-            if self._bulk and self._free_for_bulk:
-                self._free_for_bulk -= 1
-                return self._bulk
-            return None
-
-    def _leave(self, lane: deque[_Job]) -> None:
-        with self._lock:
-            self._free_for_bulk += lane is self._bulk
 
     def _run_from(self, lane: deque[_Job]) -> None:
         pieces: list[_Piece] = []
@@ -161,3 +160,9 @@ def _settle(job: _Job, *, error: Exception | None = None) -> None:
         job.result.set_result(job.rows)
     else:
         job.result.set_exception(error)
+
+
+def _give_way() -> None:
+    """Lower this thread's priority; elsewhere than on Linux threads have none of their own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BULK_NICENESS)

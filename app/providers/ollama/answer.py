@@ -9,7 +9,7 @@ import orjson
 
 from app.egress import Response
 from app.errors import RemoteModelError, UpstreamBrokenError, UpstreamError
-from app.models import Delta, FinishReason, JSONValue, Piece, Stop, ToolCallDelta, Usage
+from app.models import Delta, FinishReason, JSONValue, Opening, Piece, Stop, ToolCallDelta, Usage
 from app.providers.failures import failure, retry_after_seconds
 from app.providers.wire import JSONObject, count_at, decode, object_at, objects_at, text_at
 
@@ -34,7 +34,8 @@ class ChatAnswer:
         if error := frame.get("error"):
             raise failure(status=None, message=error if isinstance(error, str) else "")
         message = object_at(frame, "message")
-        self._spoke = self._spoke or bool(message)
+        opens = bool(message) and not self._spoke
+        self._spoke = self._spoke or opens
         delta = Delta(
             content=text_at(message, "content"),
             tool_calls=tuple(self._tool_calls(message)),
@@ -43,6 +44,8 @@ class ChatAnswer:
         # A model that thinks gives signs of life: deltas without content.
         if delta != Delta() or message.get("thinking"):
             yield delta
+        elif opens:
+            yield Opening()
         if frame.get("done") is True:
             yield from self._end(frame)
 

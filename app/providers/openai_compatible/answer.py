@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from app.errors import UpstreamBrokenError, UpstreamError
-from app.models import Delta, FinishReason, JSONValue, Piece, Stop, ToolCallDelta, Usage
+from app.models import Delta, FinishReason, JSONValue, Opening, Piece, Stop, ToolCallDelta, Usage
 from app.providers.openai_compatible.failure import reported_failure
+from app.providers.openai_compatible.token_details import read_details
 from app.providers.wire import JSONObject, count_at, object_at, objects_at, text_at
 
 # The words of OpenAI, and what others say for the same. A reason that is not known may hide a cut answer, so it is
@@ -26,13 +27,15 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "tool_use": "tool_calls",
     "content_filter": "content_filter",
 }
+# What most chunks have and no more.
+TEXT_FIELDS = frozenset({"role", "content"})
 THINKING_FIELDS = ("reasoning_content", "reasoning")
 
 
 class ChatAnswer:
     """Reads the chunks of one answer, or the one body that holds it all.
 
-    The stops are given out by `end`, once the body is known to be whole; until then only deltas are.
+    The stops are given out by `end`, once the body is known to be whole; until then only the opening and deltas are.
     """
 
     def __init__(self, *, choices: int) -> None:
@@ -40,9 +43,10 @@ class ChatAnswer:
         self._stops: dict[int, FinishReason] = {}
         self._call_positions: dict[int, dict[str, int]] = {}
         self._usage: Usage | None = None
+        self._opened = False
 
-    def read(self, event: JSONObject) -> Iterator[Delta]:
-        """The deltas in a chunk or body; raises the `UpstreamError` that it reports or that it is."""
+    def read(self, event: JSONObject) -> Iterator[Opening | Delta]:
+        """The opening or the deltas in a chunk or body; raises the `UpstreamError` that it reports or that it is."""
         if event.get("error"):
             raise reported_failure(event, status=None)
         if usage := object_at(event, "usage"):
@@ -63,22 +67,25 @@ class ChatAnswer:
         if not finished:
             raise UpstreamBrokenError
 
-    def _read_choice(self, choice: JSONObject) -> Iterator[Delta]:
+    def _read_choice(self, choice: JSONObject) -> Iterator[Opening | Delta]:
         index = count_at(choice, "index") or 0
         message = object_at(choice, "delta") or object_at(choice, "message")
-        delta = Delta(
-            content=_content(message.get("content")),
-            index=index,
-            tool_calls=tuple(self._tool_calls(message, index=index)) if "tool_calls" in message else (),
-            refusal=text_at(message, "refusal"),
-            logprobs=choice.get("logprobs"),
-        )
+        content, logprobs = _content(message.get("content")), choice.get("logprobs")
+        if message.keys() <= TEXT_FIELDS:
+            delta = Delta(content=content, index=index, logprobs=logprobs)
+        else:
+            calls = tuple(self._tool_calls(message, index=index)) if "tool_calls" in message else ()
+            refusal = text_at(message, "refusal")
+            delta = Delta(content=content, index=index, tool_calls=calls, refusal=refusal, logprobs=logprobs)
         empty = delta.is_empty
         if index >= self._choices or (index in self._stops and not empty):
             raise UpstreamBrokenError
         # A model that thinks gives signs of life: deltas without content.
         if not empty or any(message.get(field) for field in THINKING_FIELDS):
             yield delta
+        elif not self._opened:
+            yield Opening()
+        self._opened = True
         if reason := text_at(choice, "finish_reason"):
             self._stops.setdefault(index, _finish_reason(reason))
 
@@ -112,7 +119,8 @@ def read_usage(usage: JSONObject) -> Usage | None:
         completion = total - prompt
     if prompt is None or completion is None or min(prompt, completion) < 0:
         return None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+    details = read_details(usage, prompt=prompt, completion=completion)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, details=details)
 
 
 def _finish_reason(reason: str) -> FinishReason:

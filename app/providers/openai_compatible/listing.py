@@ -37,7 +37,17 @@ def _read_model(entry: JSONObject, *, provider: str, locality: Locality, clearan
 def _price(pricing: JSONObject) -> Price | None:
     """OpenRouter's prices: dollars for one token, as text; negative where they vary."""
     prompt, completion = _dollars(pricing.get("prompt")), _dollars(pricing.get("completion"))
-    return Price(prompt=prompt, completion=completion) if prompt is not None and completion is not None else None
+    if prompt is None or completion is None:
+        return None
+    return Price(
+        prompt=prompt,
+        completion=completion,
+        # Of these a zero stands where the model has no such tokens, or asks nothing else for them.
+        cached=_dollars(pricing.get("input_cache_read")) or None,
+        cache_write=_dollars(pricing.get("input_cache_write")) or None,
+        audio=_dollars(pricing.get("audio")) or None,
+        reasoning=_dollars(pricing.get("internal_reasoning")) or None,
+    )
 
 
 def _dollars(value: JSONValue) -> float | None:

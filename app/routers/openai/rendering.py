@@ -9,11 +9,14 @@ from urllib.parse import quote
 import orjson
 
 from app.errors import SluiceError
-from app.models import Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
+from app.models import NO_DETAILS, Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
 from app.routers.native_replies import citation_replies, grounding_reply, route_reply
 from app.routers.replies import Answer, error_body
+from app.services.answer import is_text
 
 DONE = b"data: [DONE]\n\n"
+# The chunk that most chunks are: after the envelope nothing but text.
+TEXT_CHUNK = b'%b,"choices":[{"index":%d,"delta":{"content":%b},"logprobs":null,"finish_reason":null}]}\n\n'
 
 
 class CompletionSurface:
@@ -25,6 +28,7 @@ class CompletionSurface:
     def __init__(self, *, include_usage: bool = False) -> None:
         self._include_usage = include_usage
         self._envelope: dict[str, Any] = {}
+        self._head = b""
         self._begun: set[int] = set()
         self._started: Started | None = None
 
@@ -49,8 +53,11 @@ class CompletionSurface:
                 self._envelope = _envelope(event, kind="chat.completion.chunk")
                 if self._include_usage:
                     self._envelope["usage"] = None
+                self._head = b"data: " + orjson.dumps(self._envelope).removesuffix(b"}")
                 return b""
             case Delta():
+                if event.content and is_text(event) and event.index in self._begun:
+                    return TEXT_CHUNK % (self._head, event.index, orjson.dumps(event.content))
                 return b"".join(map(_event, self._pieces(event)))
             case Finished():
                 return b"".join(map(_event, self._last_chunks(event)))
@@ -180,11 +187,20 @@ def _annotations(citations: Sequence[Citation], *, length: int) -> list[dict[str
     ]
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
+def _usage(usage: Usage) -> dict[str, Any]:
+    """The tokens, and what the provider told of their kinds, if it told anything."""
+    counts = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
+    }
+    details = usage.details
+    if details == NO_DETAILS:
+        return counts
+    return {
+        **counts,
+        "prompt_tokens_details": {"cached_tokens": details.cached, "audio_tokens": details.audio},
+        "completion_tokens_details": {"reasoning_tokens": details.reasoning, "audio_tokens": details.spoken},
     }
 
 

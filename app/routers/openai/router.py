@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from app.dependencies import EDGE, AnyCaller, ChatCaller, EmbeddingsCaller, ServicesDep
+from app.dependencies import EDGE, AnyCaller, EmbeddingsCaller, ServicesDep
 from app.errors import UnknownModelError
 from app.models import Model
 from app.routers.bodies import BoundedRoute
-from app.routers.freshness import FreshnessDep
+from app.routers.openai.asking import OpenAIAskingDep
 from app.routers.openai.bodies import ChatCompletionBody
 from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
 from app.routers.openai.options import OptionsDep
@@ -27,11 +27,10 @@ OWNER = "sluice"
 
 
 @router.post("/chat/completions", response_model=CompletionReply, responses=STREAM)
-async def complete(
-    body: ChatCompletionBody, services: ServicesDep, caller: ChatCaller, options: OptionsDep, freshness: FreshnessDep
-) -> Response:
+async def complete(body: ChatCompletionBody, asking: OpenAIAskingDep) -> Response:
     """Answer a conversation as OpenAI does, whole or, with `stream`, in chunks."""
-    events = services.gateway.answer(freshness.restrict(body.to_request(options)), caller=caller)
+    request = asking.freshness.restrict(body.to_request(asking.options))
+    events = asking.services.gateway.answer(request, caller=asking.caller)
     surface = CompletionSurface(include_usage=body.include_usage)
     return StreamReply(events, surface=surface) if body.stream else WholeReply(events, surface=surface)
 

@@ -11,10 +11,24 @@ from app.routers.native import CitationReply
 from app.routers.schemas import EVENT, GroundingReply, RouteReply
 
 
+class PromptTokenDetails(BaseModel):
+    cached_tokens: int
+    audio_tokens: int
+
+
+class CompletionTokenDetails(BaseModel):
+    reasoning_tokens: int
+    audio_tokens: int
+
+
 class TokenUsage(BaseModel):
+    """The details are there where the model's server tells kinds of tokens apart."""
+
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokenDetails | None = None
+    completion_tokens_details: CompletionTokenDetails | None = None
 
 
 class URLCitation(BaseModel):

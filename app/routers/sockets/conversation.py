@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.errors import AuthenticationError, PayloadTooLargeError, RateLimitedError, SluiceError, UnsupportedMediaError
 from app.models import Caller, ChatRequest, Finished, Started
+from app.routers.counting import count_error
 from app.routers.native import event_reply
 from app.routers.replies import error_body
 from app.routers.sockets.frames import AuthFrame, MessageFrame, StopFrame, read_frame
@@ -53,6 +54,7 @@ class CloseCode(IntEnum):
 class TooManyPendingError(RateLimitedError):
     code = "too_many_pending"
     message = "Too many messages wait for their answer on this socket; wait for one to be answered."
+    limit = "pending_messages"
 
 
 class DepartureError(Exception):
@@ -170,7 +172,7 @@ class SocketConversation:
             case StopFrame():
                 self._stop()
             case _ if wait:
-                raise RateLimitedError(retry_after=wait)
+                raise RateLimitedError(limit="socket_messages", retry_after=wait)
             case AuthFrame(key=key):
                 await self._rules.authenticate(key)
                 self._opener = Opener(key)
@@ -233,6 +235,7 @@ class SocketConversation:
 
     async def _send_error(self, error: SluiceError, *, answer_id: str | None = None) -> None:
         """`id` names the answer that broke off; it is null if none had begun."""
+        count_error(error, scope=self._websocket.scope)
         frame = {**error_body(error), "id": answer_id}
         await self._send(frame if error.retry_after is None else {**frame, "retry_after": round(error.retry_after, 3)})
 

@@ -19,6 +19,7 @@ from app.routers.native import Name
 from app.routers.replies import error_response
 from app.routers.sockets.conversation import Opener, SocketConversation, SocketLimits, SocketRules
 from app.routers.sockets.frames import MessageFrame, StatelessFrame
+from app.utils.instruments import OPEN_SOCKETS
 from app.wiring import Services
 
 # A browser can offer subprotocols but set no headers: it offers `sluice` and `sluice-key.KEY`, and `sluice` is chosen.
@@ -83,7 +84,8 @@ async def _serve(
         take_token=partial(buckets.take, websocket.client.host if websocket.client else NO_ADDRESS),
     )
     conversation = SocketConversation(websocket, gateway=services.gateway, rules=rules, limits=limits, opened_by=opener)
-    await conversation.run()
+    with services.metrics.gauge(OPEN_SOCKETS).of().track_inprogress():
+        await conversation.run()
 
 
 async def _first_opener(websocket: WebSocket, *, services: Services) -> Opener | None:

@@ -18,17 +18,24 @@ from app.services.loaders.xml import Element, descendants
 
 _CONTAINER: Final = "META-INF/container.xml"
 _PAGES: Final = frozenset({"application/xhtml+xml", "text/html"})
+_PAGE_NAMES: Final = (".xhtml", ".html", ".htm")
 _ENCRYPTION: Final = "META-INF/encryption.xml"
 
 
 def load_epub(data: bytes) -> ParsedDocument:
-    """Sections by heading; a warning for each chapter that is listed but missing."""
+    """Sections by heading; a warning for each chapter that is listed but missing.
+
+    Of a book whose list leads nowhere all pages are read, in the order of the archive.
+    """
     package = Package(data)
     book_name, book = _book(package)
     encrypted = set(_encrypted(package))
     outline = Outline()
     warnings: list[str] = []
-    for number, name in enumerate(_chapters(book, folder=posixpath.dirname(book_name)), start=1):
+    chapters = list(_chapters(book, folder=posixpath.dirname(book_name)))
+    if not any(name in package for name in chapters):
+        chapters += [name for name in package.names if name.lower().endswith(_PAGE_NAMES)]
+    for number, name in enumerate(chapters, start=1):
         if name in encrypted:
             raise LoadError("encrypted")
         if name not in package:

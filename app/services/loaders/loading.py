@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -47,6 +48,8 @@ _CONTAINERS: Final[Mapping[str, Callable[..., ParsedDocument]]] = {media.ZIP: lo
 # A mail in an archive in a mail is read; what is deeper than that is a trap.
 _MAX_DEPTH: Final = 3
 _MAX_TITLE: Final = 500
+# Blanks of every width, joiners and marks of direction are no text, however many of them there are.
+_SEEN: Final = re.compile(r"[^\s\u200b-\u200f\u202a-\u202e\u2060-\u206f]")
 
 
 def load(data: bytes, *, media_type: str, filename: str | None, recogniser: Recogniser | None = None) -> ParsedDocument:
@@ -99,5 +102,5 @@ def _bounded(document: ParsedDocument) -> ParsedDocument:
 def _cleaned(sections: tuple[Section, ...]) -> Iterator[Section]:
     for section in sections:
         text = clean(section.text)
-        if text:
+        if _SEEN.search(text):
             yield dataclasses.replace(section, text=text, heading=tuple(filter(None, map(clean, section.heading))))

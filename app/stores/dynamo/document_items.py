@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from app.errors import ConflictError
 from app.models import Label
-from app.records import DocumentKey, DocumentStatus, DocumentVersion, JobKind
+from app.records import DocumentKey, DocumentStatus, DocumentVersion, JobKind, JobState
 from app.stores.dynamo import codec
 from app.stores.dynamo.codec import Item, read_moment, write_moment
 from app.stores.dynamo.table import Table, put_at
@@ -72,6 +72,11 @@ class StoredJob:
 
     def is_free(self, now: datetime) -> bool:
         return self.leased_until is None or self.leased_until <= now
+
+    def state(self, now: datetime) -> JobState:
+        if not self.is_free(now):
+            return JobState.RUNNING
+        return JobState.DELAYED if self.due > now else JobState.DUE
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 from app.errors import InvalidRequestError, NotFoundError
 from app.models import JSONValue, Label, Passage
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
-from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, NewDocument
+from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, JobState, NewDocument
 from app.stores.dynamo import job_rules, relabels, searches
 from app.stores.dynamo.additions import Additions
 from app.stores.dynamo.contents import Contents
@@ -139,6 +139,9 @@ class DynamoDocumentStore:
 
     async def claim_job(self, *, now: datetime, lease_seconds: float) -> Job | None:
         return await self._queue.claim(now=now, lease_seconds=lease_seconds)
+
+    async def count_jobs(self, *, now: datetime) -> dict[tuple[JobKind, JobState], int]:
+        return await self._queue.count(now=now)
 
     async def release_leases(self) -> None:
         await self._queue.release_leases()

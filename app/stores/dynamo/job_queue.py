@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from functools import partial
 
 from app.models import Label
 from app.protocols import Clock
-from app.records import Job
+from app.records import Job, JobKind, JobState
 from app.stores.dynamo import codec, job_rules
 from app.stores.dynamo.document_items import JOBS, StoredDocument, find_document, read_document
 from app.stores.dynamo.table import DUE, Table
@@ -37,6 +38,12 @@ class JobQueue:
         if document is not None and job is not None:
             await self.table.commit(*document.writes())
         return job
+
+    async def count(self, *, now: datetime) -> dict[tuple[JobKind, JobState], int]:
+        """The number of jobs by kind and state; every document that has some is read."""
+        keys = [Key.of(item) async for item in self.table.query(JOBS, index=DUE)]
+        documents = map(read_document, (await self.table.get_many(keys)).values())
+        return Counter((job.kind, job.state(now)) for document in documents for job in document.jobs)
 
     async def release_leases(self) -> None:
         async for item in self.table.query(JOBS, index=DUE):

@@ -10,11 +10,11 @@ from datetime import date, timedelta
 from typing import Final
 
 from app.protocols import Clock
-from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.records import Account, BudgetAlert, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 from app.stores.dynamo import codec
 from app.stores.dynamo.codec import Item
 from app.stores.dynamo.table import TRANSACTION_WRITES, LostError, Table, in_batches
-from app.stores.dynamo.writes import AbsentOrBelow, Add, Key
+from app.stores.dynamo.writes import Absent, AbsentOrBelow, Add, Key, Put
 
 COUNTS: Final = tuple(field.name for field in fields(UsageCount))
 TENANTS: Final = "usage-tenants"
@@ -52,6 +52,16 @@ class DynamoUsageStore:
                 await self._table.commit(noted, *(_add(key, count) for key, count in counts))
             except LostError:  # this piece was added before
                 continue
+
+    async def claim_alert(self, alert: BudgetAlert) -> bool:
+        account = alert.account
+        whose = codec.join("budget-alert", account.tenant, account.key_id or "")
+        which = codec.join(alert.period, alert.begun.isoformat(), alert.percent, str(alert.limit))
+        try:
+            await self._table.commit(Put({"pk": whose, "sk": which}, Absent()))
+        except LostError:  # somebody else gives it
+            return False
+        return True
 
     async def _note_tenants(self, tenants: set[str]) -> None:
         new = tenants - self._known_tenants
@@ -114,4 +124,4 @@ def _count(sums: list[int]) -> UsageCount:
 
 def _add_up(sums: list[int], item: Item) -> None:
     for at, name in enumerate(COUNTS):
-        sums[at] += item[name]
+        sums[at] += item.get(name, 0)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import DatabaseUnavailableError, InvalidRequestError, NotFoundError
 from app.models import JSONValue, Label, Passage
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
-from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, NewDocument
+from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, JobState, NewDocument
 from app.stores.sql import jobs, relabels, rows, searches, tables, upkeep, uploads, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
@@ -124,6 +124,10 @@ class SqlDocumentStore:
     async def release_leases(self) -> None:
         async with self._database.write() as connection:
             await jobs.release_leases(connection)
+
+    async def count_jobs(self, *, now: datetime) -> dict[tuple[JobKind, JobState], int]:
+        async with self._database.read() as connection:
+            return await jobs.count(connection, now=now)
 
     async def retry_job(self, job: Job, *, due: datetime) -> None:
         async with self._database.write() as connection:
@@ -260,6 +264,9 @@ class SqlDocumentStore:
             return await searches.passages(connection, chunk_ids, tenant=tenant, clearance=clearance)
 
     async def revision(self, *, tenant: str, collection: str) -> int:
+        found = await self._database.read_revision(tenant=tenant, collection=collection)
+        if found is not None:
+            return found
         async with self._database.read() as connection:
             return await searches.revision(connection, tenant=tenant, collection=collection)
 

@@ -20,6 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.errors import ConfigurationError, DatabaseUnavailableError, InvalidRequestError, SluiceError
 from app.stores.sql import schema, sqlite
+from app.stores.sql.revisions import Revisions
+from app.stores.sql.sqlite_driver import Driver
+from app.stores.sql.sqlite_revisions import SqliteRevisions
 
 RETRY_AFTER_SECONDS = 1.0
 BUSY_SECONDS = 10.0
@@ -50,6 +53,7 @@ class Database:
         self._locked_seconds = 0.0
         # SQLite has one writer: waiting for one's turn here is fair and costs no connection.
         self._turn = asyncio.Lock()
+        self._revisions = _revisions(engine.url)
         self._writer = engine.execution_options(**{sqlite.WRITES: True})
         # In SQLite every transaction sees one state; PostgreSQL shows one to each statement unless told otherwise.
         self._reader = engine if self._is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
@@ -154,7 +158,12 @@ class Database:
         async with self.read() as connection:
             await connection.execute(select(1))
 
+    async def read_revision(self, *, tenant: str, collection: str) -> int | None:
+        """As `Revisions.read`."""
+        return await self._revisions.read(tenant=tenant, collection=collection)
+
     async def close(self) -> None:
+        await self._revisions.close()
         await self._engine.dispose()
 
 
@@ -176,13 +185,22 @@ def _create_engine(url: str, *, busy_seconds: float) -> AsyncEngine:
 
 def _options(target: URL, *, busy_seconds: float) -> dict[str, Any]:
     if target.get_backend_name() == "sqlite":
-        return {"connect_args": sqlite.connect_arguments(busy_seconds=busy_seconds)}
+        return {"module": Driver(), "connect_args": sqlite.connect_arguments(busy_seconds=busy_seconds)}
     if target.get_backend_name() != "postgresql":
         raise ConfigurationError(URL_FORMS)
     postgres = _postgres()
     postgres.check(target)
     # A connection that a restart of the server has cut is found out and made anew before it is used.
     return {"connect_args": {"async_creator_fn": postgres.connector(target)}, "pool_pre_ping": True}
+
+
+def _revisions(target: URL) -> Revisions:
+    if target.get_backend_name() == "sqlite":
+        return SqliteRevisions(target.database or "")
+    reader: Revisions = import_module("app.stores.sql.postgres_revisions").PostgresRevisions(
+        _postgres().connector(target)
+    )
+    return reader
 
 
 def _postgres() -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import Label
-from app.records import DocumentStatus, Job, JobKind
+from app.records import DocumentStatus, Job, JobKind, JobState
 from app.stores.sql import rows, words
 from app.stores.sql.column_types import LabelRank
 from app.stores.sql.engine import in_batches, insert_absent
@@ -49,6 +49,18 @@ async def claim(connection: AsyncConnection, *, now: datetime, lease_seconds: fl
         await _begin_indexing(connection, row.version, now=now)
     found = (await connection.execute(rows.select_versions().where(versions.c.id == row.version))).one()
     return Job(id=row.id, kind=kind, version=rows.read_version(found), attempts=attempts)
+
+
+async def count(connection: AsyncConnection, *, now: datetime) -> dict[tuple[JobKind, JobState], int]:
+    """The number of jobs by kind and state."""
+    state = case(
+        (jobs.c.leased_until > now, JobState.RUNNING.value),
+        (jobs.c.due > now, JobState.DELAYED.value),
+        else_=JobState.DUE.value,
+    )
+    counted = select(jobs.c.kind, state.label("state"), func.count().label("number")).group_by(jobs.c.kind, state)
+    found = await connection.execute(counted)
+    return {(JobKind(row.kind), JobState(row.state)): row.number for row in found}
 
 
 def _claimable(now: datetime) -> Any:

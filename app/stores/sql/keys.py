@@ -62,6 +62,7 @@ def _write_key(key: Key) -> dict[str, Any]:
         "models": None if caller.models is None else sorted(caller.models),
         "limits": asdict(caller.limits),
         "budget": asdict(caller.budget),
+        "semantic_cache": caller.semantic_cache,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
@@ -80,6 +81,7 @@ def _read_key(row: Row[Any]) -> Key:
         models=None if row.models is None else frozenset(row.models),
         limits=Limits(**row.limits),
         budget=Budget(**row.budget),
+        semantic_cache=row.semantic_cache,
     )
     return Key(
         id=row.id,

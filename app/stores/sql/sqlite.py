@@ -52,7 +52,9 @@ async def truncate_log(connection: AsyncConnection, *, patience: float) -> bool:
 
     Deleted text is overwritten in the database file, but earlier states of its pages stay in the log until then.
     """
-    driver = (await connection.get_raw_connection()).driver_connection
+    entry = await connection.get_raw_connection()
+    driver = entry.driver_connection
+    entry.info[PATIENCE] = patience
     await driver.execute(_wait_at_most(patience))  # type: ignore[union-attr]  # aiosqlite's own
     cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]  # aiosqlite's own
     busy, _, _ = await cursor.fetchone()
@@ -71,8 +73,9 @@ def _set_pragmas(connection: Any, entry: ConnectionPoolEntry) -> None:
 def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later cannot wait for the lock: it would fail at once.
     options = connection.get_execution_options()
-    if PATIENCE in options:
+    if PATIENCE in options and connection.info.get(PATIENCE) != options[PATIENCE]:
         connection.exec_driver_sql(_wait_at_most(options[PATIENCE]))
+        connection.info[PATIENCE] = options[PATIENCE]
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")
 
 

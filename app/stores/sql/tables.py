@@ -9,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Date,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
@@ -281,6 +280,7 @@ keys = Table(
     Column("models", JSON),
     Column("limits", JSON, nullable=False),
     Column("budget", JSON, nullable=False),
+    Column("semantic_cache", Boolean, nullable=False, default=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
@@ -312,33 +312,4 @@ replays = Table(
     Column("value", LargeBinary, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index(None, "expires_at"),
-)
-
-# What was used, added up; `cost` is in billionths of a US dollar. What nobody knows is empty: NULLs are never equal.
-usage = Table(
-    "usage",
-    metadata,
-    Column("day", Date, primary_key=True),
-    Column("tenant", String, primary_key=True),
-    Column("key_id", String, primary_key=True),
-    Column("user", String, primary_key=True),
-    Column("model", String, primary_key=True),
-    Column("label", String, primary_key=True),
-    Column("price", String, primary_key=True),
-    Column("prompt_tokens", BigInteger, nullable=False),
-    Column("completion_tokens", BigInteger, nullable=False),
-    Column("estimated_tokens", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=False),
-    Column("calls", BigInteger, nullable=False),
-    Column("requests", BigInteger, nullable=False),
-    Column("cached", BigInteger, nullable=False),
-    Index(None, "tenant", "day"),
-)
-
-# The number of the last batch of usage that each process has added: one that is sent again is known by it.
-usage_writers = Table(
-    "usage_writers",
-    metadata,
-    Column("writer", String(32), primary_key=True),
-    Column("number", BigInteger, nullable=False),
 )

@@ -12,9 +12,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.records import Account, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
+from app.records import Account, BudgetAlert, Spent, UsageBatch, UsageCount, UsageKey, UsageQuery, UsageRow
 from app.stores.sql.engine import Database, in_batches
-from app.stores.sql.tables import usage, usage_writers
+from app.stores.sql.usage_tables import budget_alerts, usage, usage_writers
 
 COUNTS = tuple(field.name for field in fields(UsageCount))
 KEY = tuple(field.name for field in fields(UsageKey))
@@ -59,6 +59,19 @@ class SqlUsageStore:
                 for row in await connection.execute(by_tenant):
                     spent[Account(row[0])] = Spent(int(row[1]), int(row[2]))
         return spent
+
+    async def claim_alert(self, alert: BudgetAlert) -> bool:
+        claim = {
+            "tenant": alert.account.tenant,
+            "key_id": alert.account.key_id or "",
+            "period": alert.period,
+            "begun": alert.begun,
+            "percent": alert.percent,
+            "amount": alert.limit,
+        }
+        async with self._database.write() as connection:
+            claimed = _dialect(connection).insert(budget_alerts).values(claim).on_conflict_do_nothing()
+            return bool((await connection.execute(claimed)).rowcount)
 
 
 def _read_count(sums: Sequence[Any]) -> UsageCount:

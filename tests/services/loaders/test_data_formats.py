@@ -91,6 +91,12 @@ def test_rtf_is_text_without_its_commands() -> None:
     assert read(data).text == "Grüße €\nbold line"
 
 
+def test_rtf_footnotes_are_text() -> None:
+    """A note is read where it is referred to."""
+    data = rb"{\rtf1\ansi Claim{\super 1}{\footnote\pard The {\i proof}.} goes on.}"
+    assert read(data).text.split() == ["Claim1", "The", "proof.", "goes", "on."]
+
+
 def test_a_mail_has_headers_a_body_and_attachments() -> None:
     """The plain alternative is taken, attachments are read by what they are, and what cannot be read is a warning."""
     document = read(MAIL)

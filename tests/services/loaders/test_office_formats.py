@@ -235,15 +235,25 @@ def test_an_external_entity_is_not_read_and_the_text_behind_it_is_kept() -> None
 
 
 def test_a_book_without_a_spine_is_read_in_the_order_of_its_manifest() -> None:
+    assert read(book(order="")).text == "First.\n\nSecond."
+
+
+def test_a_book_whose_spine_leads_nowhere_is_read_page_by_page() -> None:
+    """Its text is not lost because the list of its chapters is."""
+    document = read(book(order='<spine><itemref idref="gone"/></spine>'))
+    assert (document.text, document.warnings) == ("Second.\n\nFirst.", ("missing_chapter:1",))
+
+
+def book(*, order: str) -> bytes:
+    """A book of two pages, the second of which comes first in the archive, with this spine."""
     page = "<html><body><p>{}</p></body></html>"
     item = '<item id="{0}" href="{0}.xhtml" media-type="application/xhtml+xml"/>'
-    data = package(
+    return package(
         {
             "mimetype": "application/epub+zip",
             "META-INF/container.xml": '<container><rootfile full-path="book.opf"/></container>',
-            "book.opf": f"<package><manifest>{item.format('b')}{item.format('a')}</manifest></package>",
+            "book.opf": f"<package><manifest>{item.format('b')}{item.format('a')}</manifest>{order}</package>",
             "a.xhtml": page.format("Second."),
             "b.xhtml": page.format("First."),
         }
     )
-    assert read(data).text == "First.\n\nSecond."

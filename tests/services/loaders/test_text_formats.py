@@ -112,3 +112,10 @@ def test_html_may_be_nested_without_end() -> None:
     """Depth costs no stack."""
     page = "<div>" * 10_000 + "deep" + "</div>" * 10_000
     assert load(page.encode(), media_type="text/html", filename=None).text == "deep"
+
+
+def test_characters_that_nobody_sees_are_no_text() -> None:
+    """Joiners and marks of direction alone do not make a document."""
+    with pytest.raises(LoadError) as raised:
+        load("\u200b\u2060 \u202e\u200f".encode(), media_type="text/plain", filename=None)
+    assert raised.value.code == "empty"

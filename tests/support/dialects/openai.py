@@ -126,10 +126,10 @@ def _usage(usage: Usage | None) -> JSONValue:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": usage.details.cached, "audio_tokens": usage.details.audio},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
+            "reasoning_tokens": usage.details.reasoning,
+            "audio_tokens": usage.details.spoken,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from app.stores.sql.tables import metadata
+from app.stores.sql.usage_tables import usage
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(connection=context.config.attributes["connection"], target_metadata=usage.metadata)
 context.run_migrations()

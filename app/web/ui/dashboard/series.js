@@ -6,7 +6,7 @@ import { buckets, by, quantile, total } from "./metrics.js";
 const STEP = 5; // seconds to a point
 const POINTS = 120;
 
-const FIRST_TOKEN = "sluice_time_to_first_token_seconds";
+const FIRST_TOKEN = "gen_ai_server_time_to_first_token_seconds";
 
 /** What one reading of the metrics says, in the terms of the charts. */
 export function read(samples) {
@@ -17,6 +17,8 @@ export function read(samples) {
     cost: by(samples, "sluice_cost_usd_total", "model"),
     cache: by(samples, "sluice_requests_total", "cache"),
     breakers: (samples.get("sluice_breaker_open") ?? []).filter(({ value }) => value > 0).map(({ labels }) => labels.model),
+    saved: total(samples, "sluice_cache_saved_usd_total"),
+    held: total(samples, "sluice_cache_held_bytes"),
     denials: total(samples, "sluice_egress_denials_total"),
     inFlight: total(samples, "sluice_requests_in_flight"),
     firstToken: buckets(samples, FIRST_TOKEN),

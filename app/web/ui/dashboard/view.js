@@ -7,6 +7,7 @@ import { count, dollars, plural, seconds, short, words } from "../format.js";
 import { Chart, linesOf } from "./charts.js";
 import { DecisionTable } from "./decisions.js";
 import { parseMetrics } from "./metrics.js";
+import { PartitionTable } from "./partitions.js";
 import { Series, read } from "./series.js";
 
 const EVERY = 2500; // milliseconds
@@ -27,6 +28,7 @@ class DashboardView {
     this.live = h("span", { class: "live" }, h("i"), "live");
     this.charts = CHARTS.map((chart) => new Chart(chart));
     this.models = h("tbody");
+    this.partitions = new PartitionTable();
     this.table = new DecisionTable();
     section.append(
       h("header", { class: "page-head" }, h("div", {}, h("h1", { id: "dashboard-title" }, "Dashboard"), h("p", {}, "The last ten minutes, and all since the service started.")), this.live),
@@ -37,6 +39,7 @@ class DashboardView {
         h("p", { class: "muted" }, "Of the last decisions."),
         h("div", { class: "table", tabindex: 0, role: "region", "aria-label": "By model and label" },
           h("table", {}, h("thead", {}, h("tr", {}, ["Model", "Label", "Requests", "Cached", "First token", "Tokens", "Cost", "Saved"].map((name) => h("th", { scope: "col" }, name)))), this.models))),
+      this.partitions.element,
       this.table.element,
     );
     document.addEventListener("visibilitychange", () => this.#left && (document.hidden ? clearTimeout(this.#timer) : this.#tick()));
@@ -59,9 +62,10 @@ class DashboardView {
     clearTimeout(this.#timer);
     const left = this.#left;
     try {
-      const [metrics, decisions] = await Promise.all([this.#readMetrics(left.signal), this.#readDecisions(left.signal)]);
+      const [metrics, decisions, partitions] = await Promise.all([this.#readMetrics(left.signal), this.#readDecisions(left.signal), this.#readPartitions(left.signal)]);
       if (left.signal.aborted) return;
       this.#show(metrics, decisions);
+      this.partitions.show(partitions, metrics.held);
       this.trouble.replaceChildren();
       this.live.classList.remove("off");
     } catch (error) {
@@ -76,10 +80,18 @@ class DashboardView {
     return read(parseMetrics(await (await send("metrics", { signal })).text()));
   }
 
-  /** The last decisions; null for a key that may not see them. */
   async #readDecisions(signal) {
+    return (await this.#readAllowed(`decisions?limit=${DECISIONS}`, signal))?.decisions ?? null;
+  }
+
+  async #readPartitions(signal) {
+    return (await this.#readAllowed("cache", signal))?.partitions ?? null;
+  }
+
+  /** What there is; null for a key that may not see it. */
+  async #readAllowed(path, signal) {
     try {
-      return (await getJSON(`decisions?limit=${DECISIONS}`, { signal, quiet: true })).decisions;
+      return await getJSON(path, { signal, quiet: true });
     } catch (error) {
       if ([401, 403, 404].includes(error.status)) return null;
       throw error;
@@ -89,7 +101,7 @@ class DashboardView {
   #show(metrics, decisions) {
     this.#series.backfill(decisions ?? []);
     this.#series.take(metrics, Date.now() / 1000);
-    this.tiles.replaceChildren(...tiles(metrics, decisions ?? []).map(drawTile));
+    this.tiles.replaceChildren(...tiles(metrics).map(drawTile));
     this.#drawCharts();
     this.table.element.hidden = decisions === null;
     this.models.closest("section").hidden = decisions === null;
@@ -131,15 +143,14 @@ const CHARTS = [
 const sum = (sums) => Object.values(sums).reduce((all, value) => all + value, 0);
 
 /** The figures at the top, as `[title, value, note, is it a warning]`. */
-function tiles(metrics, decisions) {
+function tiles(metrics) {
   const requests = sum(metrics.requests);
   const looked = (metrics.cache.hit ?? 0) + (metrics.cache.miss ?? 0);
   const errors = sum(metrics.outcomes);
-  const saved = decisions.reduce((all, { saved: each }) => all + (each ?? 0), 0);
   return [
     ["Requests", count(requests), `${metrics.inFlight} in flight`],
     ["Tokens", short(sum(metrics.tokens)), plural(Object.keys(metrics.tokens).length, "model")],
-    ["Cost", dollars(sum(metrics.cost)), `${dollars(saved)} saved by the cache`],
+    ["Cost", dollars(sum(metrics.cost)), `${dollars(metrics.saved)} saved by the cache`],
     ["Cache hits", looked ? percent((metrics.cache.hit ?? 0) / looked) : "–", `${count(metrics.cache.hit ?? 0)} of ${count(looked)}`],
     ["Errors", count(errors), requests ? `${((errors / requests) * 100).toFixed(1)} % of requests` : "none", errors > 0],
     ["Breakers", metrics.breakers.length ? `${metrics.breakers.length} open` : "closed", metrics.breakers.join(", ") || "every model is tried", metrics.breakers.length > 0],
