@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.access_wiring import Access, build_access
+from app.background_wiring import settle, start
 from app.cache_wiring import Caching, build_caching
 from app.config import Settings
 from app.embedding_wiring import NamedEmbeddings
 from app.engine_wiring import ALONE, Engines, ProcessRole, metrics_folder, new_id, now, open_engines
-from app.errors import SluiceError, UnknownModelError
+from app.errors import UnknownModelError
 from app.label_wiring import Enforcement, enforcement_fingerprint, open_enforcement
 from app.model_wiring import Models, build_models
 from app.protocols import CacheStore, DocumentStore, EmbeddingModel, VectorIndex
@@ -48,14 +48,11 @@ from app.utils.tracing import Tracer
 if TYPE_CHECKING:
     pass
 
-logger = logging.getLogger(__name__)
-
 VERSION = "0.1.0"
 REFRESH_SECONDS = 15.0
 
 # A start does not wait longer than this for providers to say how they are; they are asked again soon.
 FIRST_PROBE_SECONDS = 1.0
-CANCEL_AGAIN_SECONDS = 5.0
 # For commands that work off the queue where the service is told not to. While some documents are embedded others are
 # read and written; with fewer at once, the embedding model stands still between documents of a chunk or two.
 DEFAULT_JOBS_AT_ONCE = 16
@@ -155,11 +152,11 @@ async def open_services(
         if settings.serverless:
             await services.catalog.refresh()
         elif not at_rest:
-            _start(stack, metrics.watch_event_loop())
-            _start(stack, metrics.keep_sampled())
+            start(stack, metrics.watch_event_loop())
+            start(stack, metrics.keep_sampled())
             _start_work(stack, services, engines=engines, access=access, role=role)
-            await asyncio.wait({_start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
-            _start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
+            await asyncio.wait({start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
+            start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
         yield services
 
 
@@ -167,41 +164,26 @@ def _start_work(
     stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
 ) -> None:
     """What goes on beside the requests."""
-    _start(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
+    start(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
     if services.settings.ingest_workers:
-        _start(stack, services.ingestion.work())
+        start(stack, services.ingestion.work())
         if engines.bell is not None:
-            _start(stack, engines.bell.listen(services.ingestion.wake))
-    _start(stack, access.windows.keep())
-    _start(stack, access.budgets.keep_fresh())
-    _start(stack, access.alerts.keep_giving())
-    _start(stack, access.alerts.keep_delivering())
+            start(stack, engines.bell.listen(services.ingestion.wake))
+    start(stack, access.windows.keep())
+    start(stack, access.budgets.keep_fresh())
+    start(stack, access.alerts.keep_giving())
+    start(stack, access.alerts.keep_delivering())
     if access.key_set is not None:
-        _start(stack, access.key_set.keep_fresh())
-    _start(stack, services.session_upkeep.work())
+        start(stack, access.key_set.keep_fresh())
+    start(stack, services.session_upkeep.work())
     if role.leads:
-        _start(stack, _examine(services))
+        start(stack, _examine(services))
 
 
 async def _examine(services: Services) -> None:
     """Bring the indexes in step with the record, beside the first requests."""
     await services.doctor.examine_and_repair()
     services.ingestion.wake()
-
-
-async def _settle(access: Access, ingestion: Ingestion, chores: Chores) -> None:
-    """Do now what is else done beside the requests: a process that is frozen next has no beside.
-
-    Sessions get no titles and summaries from models there: the end of an answer would wait for another one.
-    """
-    while len(chores):
-        await chores.take()
-    try:
-        await access.ledger.write()
-        await access.budgets.refresh()
-        await ingestion.settle()
-    except SluiceError as error:  # it is kept, and tried again with the next answer
-        logger.warning("not settled", extra={"code": error.code})
 
 
 def _build(parts: Parts) -> Services:
@@ -243,7 +225,7 @@ def _build(parts: Parts) -> Services:
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
-        settle=lambda: _settle(access, ingestion, chores),
+        settle=lambda: settle(access, ingestion, chores),
     )
 
 
@@ -356,17 +338,3 @@ def _build_session_upkeep(parts: Parts, *, gateway: Gateway, chores: Chores) -> 
         asks_models=parts.settings.session_upkeep == "model",
         retention_days=parts.settings.session_retention_days,
     )
-
-
-def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run background work until it ends or the services close."""
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        # A library that is cancelled while it opens a connection may lose the word, so it is said again.
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
-
-    stack.push_async_callback(stop)
-    return task
