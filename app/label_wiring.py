@@ -41,19 +41,19 @@ class Enforcement:
 
 @asynccontextmanager
 async def open_enforcement(
-    settings: Settings, *, echo_store: EchoStore, secret: bytes, clock: Clock, shared: bool, serverless: bool = False
+    settings: Settings, *, echo_store: EchoStore, secret: bytes, clock: Clock, shared: bool
 ) -> AsyncIterator[Enforcement]:
     """Read the policy and what was said so far, and keep both fresh until the end.
 
-    What is `serverless` keeps no files and nothing fresh: records go to standard output, every look-up asks the store.
+    What is serverless keeps no files and nothing fresh: records go to standard output, every look-up asks the store.
     `shared` says that other processes write to the store of what was said: each must know the others' answers at once.
 
     Raises `ConfigurationError` for a policy file that cannot be read.
     """
     policies = PolicyFile(settings.policy_file)
     files = AuditFiles(settings.data_dir / AUDIT_FOLDER, clock=clock)
-    trail: AuditTrail = AuditStream() if serverless else files
-    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=shared or serverless)
+    trail: AuditTrail = AuditStream() if settings.serverless else files
+    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=shared or settings.serverless)
     labeller = Labeller(policies=policies, echoes=echoes, uninspected=settings.uninspected_label)
     redactor = Redactor(
         labeller=labeller,
@@ -63,7 +63,7 @@ async def open_enforcement(
     )
     await echoes.catch_up()
     async with AsyncExitStack() as stack:
-        if not serverless:
+        if not settings.serverless:
             stack.push_async_callback(files.close)
             for work in (
                 files.write(),

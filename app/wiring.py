@@ -125,12 +125,7 @@ async def open_services(
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
             open_enforcement(
-                settings,
-                echo_store=engines.record.echoes,
-                secret=engines.secret,
-                clock=now,
-                shared=shared,
-                serverless=settings.serverless,
+                settings, echo_store=engines.record.echoes, secret=engines.secret, clock=now, shared=shared
             )
         )
         access = build_access(settings, engines=engines, metrics=metrics)
@@ -149,14 +144,10 @@ async def open_services(
         )
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
-        if settings.serverless:
-            await services.catalog.refresh()
-        elif not at_rest:
-            start(stack, metrics.watch_event_loop())
-            start(stack, metrics.keep_sampled())
-            _start_work(stack, services, engines=engines, access=access, role=role)
+        if not at_rest:
             await asyncio.wait({start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
-            start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
+        if not at_rest and not settings.serverless:
+            _start_work(stack, services, engines=engines, access=access, role=role)
         yield services
 
 
@@ -164,6 +155,9 @@ def _start_work(
     stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
 ) -> None:
     """What goes on beside the requests."""
+    start(stack, services.metrics.watch_event_loop())
+    start(stack, services.metrics.keep_sampled())
+    start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
     start(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
     if services.settings.ingest_workers:
         start(stack, services.ingestion.work())
