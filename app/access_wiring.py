@@ -21,8 +21,6 @@ from app.services.tokens import ClaimNames, TokenRules, Tokens
 from app.services.usage import Ledger
 from app.services.webhook import Webhook
 from app.stores.memory_windows import MemoryWindows
-from app.stores.sql.keys import SqlKeyStore
-from app.stores.sql.usage import SqlUsageStore
 from app.utils.monitoring import Metrics
 
 
@@ -42,7 +40,7 @@ class Access:
 
 def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> Access:
     """Plain constructor calls, from the bottom up; `windows` has to be closed."""
-    store, egress = SqlKeyStore(engines.database), engines.egress
+    store, egress = engines.record.keys, engines.egress
     keys = Keys(store=store, clock=now, monotonic=time.monotonic)
     key_set = _build_key_set(settings.jwt_jwks_url, egress=egress)
     authenticator = Authenticator(
@@ -59,7 +57,7 @@ def build_access(settings: Settings, *, engines: Engines, metrics: Metrics) -> A
         make_id=new_id,
         is_shared=settings.redis_url is not None,
     )
-    usage = SqlUsageStore(engines.database)
+    usage = engines.record.usage
     ledger = Ledger(store=usage, clock=now, make_id=new_id)
     alerts = Alerts(store=usage, metrics=metrics, webhook=_build_webhook(settings, egress=egress))
     return Access(

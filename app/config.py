@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
 from app.models import Label
+from app.utils.dynamo_address import DynamoAddress, is_dynamo
 
 # Files that come with the service are found beside it, whatever directory it is started from.
 HOME = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     workers: int = Field(default=1, ge=1, le=64)
     ingest_workers: int = Field(default=8, ge=0, le=64)
+    serverless: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: CommaSeparated = ()
     rate_limit_per_minute: int = Field(default=60, ge=0)
@@ -158,6 +160,8 @@ class Settings(BaseSettings):
             raise ConfigurationError("CLOUD_CLEARANCE may be public or internal: confidential data stays local.")
         self._check_admin_key()
         self._check_tokens()
+        if self.serverless and self.vector_store == "chroma" and self.chroma_url is None:
+            raise ConfigurationError("SERVERLESS=true keeps no server: set CHROMA_URL, or VECTOR_STORE=memory.")
         self._check_collector()
         self._check_webhook()
         if not self.loopback and not self.protected and not self.allow_open:
@@ -255,11 +259,23 @@ class Settings(BaseSettings):
         return self.pgvector_url.get_secret_value() if self.pgvector_url else self.database
 
     @cached_property
+    def _database_server(self) -> str:
+        """The URL whose host is asked: of a table in DynamoDB that of its endpoint."""
+        if not is_dynamo(self.database):
+            return self.database
+        try:
+            return DynamoAddress.parse(self.database).server
+        except ValueError:
+            raise ConfigurationError(
+                "DATABASE_URL must be of the form dynamodb://TABLE?region=REGION or ...&endpoint=http://HOST:PORT."
+            ) from None
+
+    @cached_property
     def stores(self) -> dict[str, str]:
         """The URLs of the stores that are servers, of the key set, the collector and the webhook, by their setting."""
         redis_url = self.redis_url.get_secret_value() if self.redis_url else None
         urls = {
-            "DATABASE_URL": self.database,
+            "DATABASE_URL": self._database_server,
             "CHROMA_URL": self.chroma_url,
             "PGVECTOR_URL": self.vector_database if self.vector_store == "pgvector" else None,
             "REDIS_URL": redis_url,

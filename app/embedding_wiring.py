@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.egress import Egress
@@ -10,9 +11,13 @@ from app.errors import ConfigurationError, UnknownModelError, UpstreamUnavailabl
 from app.model_wiring import OPENAI_URL
 from app.models import Locality
 from app.protocols import EmbeddingModel
+from app.providers.minilm.embedding import MiniLMEmbedding
 from app.providers.ollama.embedding import OllamaEmbedding
 from app.providers.openai_compatible.embedding import OpenAIEmbedding
 from app.services.catalog_file import CatalogFile, Provider
+
+if TYPE_CHECKING:
+    from app.providers.minilm.engine import MiniLM
 
 BUILTIN_EMBEDDING = "all-MiniLM-L6-v2"
 # What OpenAI's own embedding models begin with: these alone are known without their provider's name.
@@ -26,7 +31,7 @@ async def open_embedder(settings: Settings, *, egress: Egress) -> EmbeddingModel
     """
     provider, _, name = settings.embedding_model.partition("/")
     if provider == "builtin" and name == BUILTIN_EMBEDDING:
-        return await asyncio.to_thread(_load_minilm)
+        return _defer_minilm() if settings.serverless else await asyncio.to_thread(_open_minilm)
     if provider == "ollama" and name:
         return await _open_ollama(name, settings=settings, egress=egress)
     if provider == "openai" and name:
@@ -115,8 +120,18 @@ def _cloud(name: str, base_url: str, *, settings: Settings) -> Provider:
     )
 
 
-def _load_minilm() -> EmbeddingModel:
-    from app.providers.minilm.embedding import MiniLMEmbedding
-    from app.providers.minilm.engine import MiniLM
+def _open_minilm() -> EmbeddingModel:
+    embedder = _defer_minilm()
+    _ = embedder.engine
+    return embedder
 
-    return MiniLMEmbedding(MiniLM.load())
+
+def _defer_minilm() -> MiniLMEmbedding:
+    """Its engine is imported and loaded by the first text: half a second that not every process needs."""
+
+    def load() -> MiniLM:
+        from app.providers.minilm.engine import MiniLM
+
+        return MiniLM.load()
+
+    return MiniLMEmbedding(load)

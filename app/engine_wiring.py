@@ -21,15 +21,13 @@ from app.egress import Egress, LocalNetworks
 from app.embedding_wiring import open_embedder
 from app.errors import ConfigurationError
 from app.model_wiring import open_reranker
-from app.protocols import CacheStore, EmbeddingModel, Reranker, SessionStore, VectorIndex
+from app.protocols import CacheStore, EmbeddingModel, Reranker, VectorIndex
+from app.record_wiring import Record, open_record
 from app.services.loaders.sandbox import Sandbox
 from app.stores.chroma_server import ChromaServer
+from app.stores.deferred_index import DeferredVectorIndex
 from app.stores.memory_cache import MemoryCache
 from app.stores.memory_vectors import MemoryVectorIndex
-from app.stores.sql.documents import SqlDocumentStore
-from app.stores.sql.engine import Database
-from app.stores.sql.secrets import shared_secret
-from app.stores.sql.sessions import SqlSessionStore
 from app.utils.locks import locked
 
 CHROMA_SECONDS = 30.0
@@ -62,8 +60,7 @@ class Engines:
     """
 
     egress: Egress
-    database: Database
-    sessions: SessionStore
+    record: Record
     index: VectorIndex
     embedder: EmbeddingModel
     reranker: Reranker | None
@@ -85,9 +82,8 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
     egress = _open_egress(settings)
     stack.push_async_callback(egress.close)
     await _refuse_foreign_stores(settings, egress=egress)
-    database = await Database.open(settings.database)
-    stack.push_async_callback(database.close)
-    secret = await _agree_on_secret(settings, database)
+    record = await open_record(settings.database, stack=stack, clock=now, new_id=new_id)
+    secret = await _agree_on_secret(settings, record)
     index, embedder = await asyncio.gather(
         _open_index(settings, chroma=chroma, role=role), open_embedder(settings, egress=egress)
     )
@@ -99,8 +95,7 @@ async def open_engines(settings: Settings, *, role: ProcessRole, stack: AsyncExi
         stack.push_async_callback(engine.close)
     return Engines(
         egress=egress,
-        database=database,
-        sessions=SqlSessionStore(database, clock=now, new_id=new_id),
+        record=record,
         index=index,
         embedder=embedder,
         reranker=await open_reranker(settings, egress=egress),
@@ -118,26 +113,24 @@ async def prepare_database(settings: Settings) -> None:
 
     On a server other machines may be at work on those jobs: there a lease that nobody renews runs out.
     """
-    async with _database(settings, migrate=True) as database:
+    async with _record(settings, migrate=True) as record:
         if not settings.shared_database:
-            await SqlDocumentStore(database, clock=now, new_id=new_id).release_leases()
+            await record.documents.release_leases()
 
 
 async def is_up_to_date(settings: Settings) -> bool:
     """Whether the schema is the one that this code works on."""
-    async with _database(settings, migrate=False) as database:
-        return await database.is_current()
+    async with _record(settings, migrate=False) as record:
+        return await record.is_current()
 
 
 @asynccontextmanager
-async def _database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
+async def _record(settings: Settings, *, migrate: bool) -> AsyncIterator[Record]:
     async with AsyncExitStack() as stack:
         egress = _open_egress(settings)
         stack.push_async_callback(egress.close)
         await _refuse_foreign_stores(settings, egress=egress)
-        database = await Database.open(settings.database, migrate=migrate)
-        stack.push_async_callback(database.close)
-        yield database
+        yield await open_record(settings.database, stack=stack, clock=now, new_id=new_id, migrate=migrate)
 
 
 async def _refuse_foreign_stores(settings: Settings, *, egress: Egress) -> None:
@@ -175,13 +168,13 @@ def metrics_folder(settings: Settings) -> Path:
     return temporary_folder(settings) / "metrics"
 
 
-async def _agree_on_secret(settings: Settings, database: Database) -> bytes:
+async def _agree_on_secret(settings: Settings, record: Record) -> bytes:
     """The secret that keys digests: on a shared database the one that the first process over it brought along.
 
     Machines with different secrets would not know each other's answers again.
     """
     own = _read_secret(settings.data_dir / "secret.key")
-    return await shared_secret(database, offered=own) if settings.shared_database else own
+    return await record.agree_on_secret(own) if settings.shared_database else own
 
 
 def _read_secret(path: Path) -> bytes:
@@ -222,6 +215,8 @@ async def _open_index(settings: Settings, *, chroma: ChromaServer | None, role: 
         return MemoryVectorIndex()
     if settings.vector_store == "pgvector":
         return await _open_pgvector(settings)
+    if settings.serverless:
+        return DeferredVectorIndex(lambda: _connect_chroma(settings.chroma_url or ""))
     engine = await asyncio.to_thread(_import_chroma)
     if chroma is not None:
         return await engine.attach(chroma)
@@ -233,6 +228,11 @@ async def _open_pgvector(settings: Settings) -> VectorIndex:
     from app.stores.pgvector import PgVectorIndex
 
     return await PgVectorIndex.connect(settings.vector_database)
+
+
+async def _connect_chroma(url: str) -> VectorIndex:
+    engine = await asyncio.to_thread(_import_chroma)
+    return await engine.connect(url, within=0.0)
 
 
 def _import_chroma() -> type[ChromaVectorIndex]:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 
 from app.config import Settings
-from app.protocols import Clock, EchoStore
+from app.protocols import AuditTrail, Clock, EchoStore
 from app.services.audit import Audit
 from app.services.echoes import Echoes
 from app.services.labels import Labeller
 from app.services.policy import PolicyFile
 from app.services.redaction import Redactor
 from app.stores.audit_files import AUDIT_FOLDER, AuditFiles
+from app.stores.audit_stream import AuditStream
 
 # How often to look whether the policy file has changed, whether another process has remembered something, and whether
 # answers have run out.
@@ -44,13 +45,15 @@ async def open_enforcement(
 ) -> AsyncIterator[Enforcement]:
     """Read the policy and what was said so far, and keep both fresh until the end.
 
+    What is serverless keeps no files and nothing fresh: records go to standard output, every look-up asks the store.
     `shared` says that other processes write to the store of what was said: each must know the others' answers at once.
 
     Raises `ConfigurationError` for a policy file that cannot be read.
     """
     policies = PolicyFile(settings.policy_file)
-    trail = AuditFiles(settings.data_dir / AUDIT_FOLDER, clock=clock)
-    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=shared)
+    files = AuditFiles(settings.data_dir / AUDIT_FOLDER, clock=clock)
+    trail: AuditTrail = AuditStream() if settings.serverless else files
+    echoes = Echoes(store=echo_store, secret=secret, clock=clock, shared=shared or settings.serverless)
     labeller = Labeller(policies=policies, echoes=echoes, uninspected=settings.uninspected_label)
     redactor = Redactor(
         labeller=labeller,
@@ -60,14 +63,15 @@ async def open_enforcement(
     )
     await echoes.catch_up()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(trail.close)
-        for work in (
-            trail.write(),
-            echoes.keep_fresh(every=ECHO_SECONDS, forget_every=FORGET_SECONDS),
-            policies.follow(every=POLICY_SECONDS),
-        ):
-            stack.push_async_callback(_stop, asyncio.create_task(work))
-        _reload_on_hangup(stack, policies)
+        if not settings.serverless:
+            stack.push_async_callback(files.close)
+            for work in (
+                files.write(),
+                echoes.keep_fresh(every=ECHO_SECONDS, forget_every=FORGET_SECONDS),
+                policies.follow(every=POLICY_SECONDS),
+            ):
+                stack.push_async_callback(_stop, asyncio.create_task(work))
+            _reload_on_hangup(stack, policies)
         yield Enforcement(
             policies=policies,
             echoes=echoes,

@@ -29,6 +29,7 @@ from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
 from app.routers.validation import describe
+from app.settling import Settling
 from app.traced_edge import TracedEdge
 from app.utils.logging import configure_logging
 from app.wiring import VERSION, Services, open_services
@@ -66,8 +67,8 @@ def create_app(
 ) -> FastAPI:
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
-    The middleware, outermost first: (1) `Edge`: request id, path, hosts and origins; (2) `TracedEdge`, if there is a
-    collector; (3) CORS, if origins are set.
+    The middleware, outermost first: `Settling`, where nothing runs between answers; (1) `Edge`: request id, path, hosts
+    and origins; (2) `TracedEdge`, if there is a collector; (3) CORS, if origins are set.
     Each router then counts the request against its address, finds out who asks, and calls one service.
     """
     settings = settings or Settings()
@@ -120,6 +121,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(TracedEdge)
     guarded = not settings.protected and not settings.allow_open
     app.add_middleware(Edge, guarded=guarded, make_id=lambda: str(uuid.uuid4()))
+    if settings.serverless:
+
+        async def settle() -> None:
+            services: Services = app.state.services
+            await services.settle()
+
+        app.add_middleware(Settling, settle=settle)
 
 
 def _set_limits(app: FastAPI, settings: Settings) -> None:

@@ -198,7 +198,18 @@ class Outline:
 
 
 class DocumentStore(Protocol):
-    """The record of documents, their versions, chunks and jobs. What a method has returned from is durable."""
+    """The record of documents, their versions, chunks and jobs. What a method has returned from is durable.
+
+    SQL does each method in one transaction. DynamoDB, whose transactions hold 100 writes, does one document at a time
+    in one: `add` stores 33 documents at a time, in their order, and `set_floor` raises what is there document by
+    document, so that a call that fails half-way is made again. It has no lexical index (`finds_words`), and a filter
+    there reads every document of the collection.
+    """
+
+    @property
+    def finds_words(self) -> bool:
+        """Whether there is a lexical index: without one `search_words` finds nothing, and vectors alone are asked."""
+        ...
 
     async def add(self, documents: Sequence[NewDocument]) -> list[DocumentVersion]:
         """Store bytes, versions and their index jobs in one transaction, in the order given.
@@ -412,6 +423,9 @@ class SessionStore(Protocol):
 
     Messages form a tree; the active path leads from the first message to the one that was added last, or to one that
     a user chose. A session above the clearance is not found: `NotFoundError`, like one that is not there.
+
+    DynamoDB stores 99 turns of an `append` at a time and lists what changed a moment ago a moment later. For a text or
+    a user in a `SessionQuery` it reads the tenant's sessions one after the other: the same answer, at another cost.
     """
 
     async def read(

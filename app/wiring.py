@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from app.access_wiring import Access, build_access
+from app.background_wiring import settle, start
 from app.cache_wiring import Caching, build_caching
 from app.config import Settings
 from app.embedding_wiring import NamedEmbeddings
@@ -40,16 +40,9 @@ from app.services.session_access import SessionAccess
 from app.services.session_upkeep import SessionUpkeep
 from app.services.sessions import Sessions
 from app.services.usage import Ledger
-from app.stores.sql.documents import SqlDocumentStore
-from app.stores.sql.echoes import SqlEchoStore
-from app.stores.sql.replays import SqlReplayStore
 from app.trace_wiring import open_tracer
-from app.utils.beside import start_beside
 from app.utils.monitoring import Metrics
 from app.utils.tracing import Tracer
-
-if TYPE_CHECKING:
-    pass
 
 VERSION = "0.1.0"
 REFRESH_SECONDS = 15.0
@@ -93,6 +86,7 @@ class Services:
     caching: Caching
     index: VectorIndex
     embedder: EmbeddingModel
+    settle: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +121,7 @@ async def open_services(
         stack.push_async_callback(models.close)
         enforcement = await stack.enter_async_context(
             open_enforcement(
-                settings,
-                echo_store=SqlEchoStore(engines.database),
-                secret=engines.secret,
-                clock=now,
-                shared=shared,
+                settings, echo_store=engines.record.echoes, secret=engines.secret, clock=now, shared=shared
             )
         )
         access = build_access(settings, engines=engines, metrics=metrics)
@@ -151,11 +141,9 @@ async def open_services(
         if not shared:  # else others may be at work on what is leased
             await services.documents.release_leases()
         if not at_rest:
-            start_beside(stack, metrics.watch_event_loop())
-            start_beside(stack, metrics.keep_sampled())
+            await asyncio.wait({start(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
+        if not at_rest and not settings.serverless:
             _start_work(stack, services, engines=engines, access=access, role=role)
-            await asyncio.wait({start_beside(stack, services.catalog.refresh())}, timeout=FIRST_PROBE_SECONDS)
-            start_beside(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
         yield services
 
 
@@ -163,20 +151,23 @@ def _start_work(
     stack: AsyncExitStack, services: Services, *, engines: Engines, access: Access, role: ProcessRole
 ) -> None:
     """What goes on beside the requests."""
-    start_beside(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
+    start(stack, services.metrics.watch_event_loop())
+    start(stack, services.metrics.keep_sampled())
+    start(stack, services.catalog.keep_fresh(every=REFRESH_SECONDS))
+    start(stack, services.ledger.keep_writing())  # ends last: it writes what the others use up to their end
     if services.settings.ingest_workers:
-        start_beside(stack, services.ingestion.work())
+        start(stack, services.ingestion.work())
         if engines.bell is not None:
-            start_beside(stack, engines.bell.listen(services.ingestion.wake))
-    start_beside(stack, access.windows.keep())
-    start_beside(stack, access.budgets.keep_fresh())
-    start_beside(stack, access.alerts.keep_giving())
-    start_beside(stack, access.alerts.keep_delivering())
+            start(stack, engines.bell.listen(services.ingestion.wake))
+    start(stack, access.windows.keep())
+    start(stack, access.budgets.keep_fresh())
+    start(stack, access.alerts.keep_giving())
+    start(stack, access.alerts.keep_delivering())
     if access.key_set is not None:
-        start_beside(stack, access.key_set.keep_fresh())
-    start_beside(stack, services.session_upkeep.work())
+        start(stack, access.key_set.keep_fresh())
+    start(stack, services.session_upkeep.work())
     if role.leads:
-        start_beside(stack, _examine(services))
+        start(stack, _examine(services))
 
 
 async def _examine(services: Services) -> None:
@@ -188,7 +179,7 @@ async def _examine(services: Services) -> None:
 def _build(parts: Parts) -> Services:
     """Plain constructor calls, from the bottom up."""
     settings, engines, enforcement, access = parts.settings, parts.engines, parts.enforcement, parts.access
-    documents = SqlDocumentStore(engines.database, clock=now, new_id=new_id)
+    documents = engines.record.documents
     recorder = _build_recorder(parts)
     retrieval = _build_retrieval(parts, documents=documents)
     ingestion = _build_ingestion(parts, documents=documents)
@@ -216,14 +207,15 @@ def _build(parts: Parts) -> Services:
         catalog=parts.models.catalog,
         documents=documents,
         decisions=recorder.decisions,
-        sessions=SessionAccess(store=engines.sessions, chores=chores, clock=now, make_id=new_id),
+        sessions=SessionAccess(store=engines.record.sessions, chores=chores, clock=now, make_id=new_id),
         session_upkeep=_build_session_upkeep(parts, gateway=gateway, chores=chores),
         doctor=Doctor(documents=documents, index=engines.index, embedder=engines.embedder),
-        replays=Replays(store=SqlReplayStore(engines.database, clock=now), secret=engines.secret),
+        replays=Replays(store=engines.record.replays, secret=engines.secret),
         cache=engines.cache,
         caching=caching,
         index=engines.index,
         embedder=engines.embedder,
+        settle=lambda: settle(access, ingestion, chores),
     )
 
 
@@ -284,6 +276,7 @@ def _build_ingestion(parts: Parts, *, documents: DocumentStore) -> Ingestion:
         at_once=settings.ingest_workers or DEFAULT_JOBS_AT_ONCE,
         shared=parts.shared,
         announce=engines.bell.ring if engines.bell else None,
+        beside=not settings.serverless,
     )
 
 
@@ -308,7 +301,7 @@ def _build_gateway(
     return Gateway(
         admission=parts.access.admission,
         budgets=parts.access.budgets,
-        sessions=Sessions(store=parts.engines.sessions, chores=chores, clock=now, make_id=new_id),
+        sessions=Sessions(store=parts.engines.record.sessions, chores=chores, clock=now, make_id=new_id),
         labeller=enforcement.labeller,
         complexity=ComplexityClassifier.load(),
         cache=caching.reuse,
@@ -328,7 +321,7 @@ def _build_gateway(
 
 def _build_session_upkeep(parts: Parts, *, gateway: Gateway, chores: Chores) -> SessionUpkeep:
     return SessionUpkeep(
-        store=parts.engines.sessions,
+        store=parts.engines.record.sessions,
         chores=chores,
         ask=lambda request, caller: gateway.answer(request, caller=caller),
         clock=now,

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.canaries import invent_word
 from tests.support.dialects import AnthropicDialect, OllamaDialect, OpenAIDialect
+from tests.support.dynamo import PYTHON as MOTO
+from tests.support.dynamo import DynamoServer, credentials, dynamo_server
 from tests.support.postgres import PROGRAMS, PostgresServer, postgres_server
 from tests.support.redis import EXECUTABLE, RedisServer
 from tests.support.upstream import ScriptedUpstream
@@ -66,6 +68,23 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip("PostgreSQL is not installed")
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def dynamo_api() -> Iterator[DynamoServer]:
+    """DynamoDB's API over HTTP for all tests together; each uses a table of its own."""
+    if not MOTO.exists():
+        pytest.skip("`make clients` sets up the stand-in for AWS")
+    with dynamo_server() as server:
+        yield server
+
+
+@pytest.fixture
+def dynamo(dynamo_api: DynamoServer, monkeypatch: pytest.MonkeyPatch) -> DynamoServer:
+    """The server, with credentials in the environment, where every AWS tool looks for them."""
+    for name, value in credentials().items():
+        monkeypatch.setenv(name, value)
+    return dynamo_api
 
 
 @pytest.fixture

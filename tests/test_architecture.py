@@ -74,6 +74,8 @@ def test_imports_go_down_only_and_in_no_circle() -> None:
         ("litellm", "app/providers"),
         ("chromadb", "app/stores"),
         ("redis", "app/stores"),
+        ("aiobotocore", "app/stores"),
+        ("botocore", "app/stores"),
         ("opentelemetry", "app/exporters"),
     ],
 )

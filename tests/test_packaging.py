@@ -17,7 +17,7 @@ import yaml
 from app.config import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-weights.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-weights.txt", "requirements-aws.txt")
 SETTINGS = {name.upper() for name in Settings.model_fields}
 PIN = re.compile(r"(?m)^([a-z0-9][a-z0-9._-]*)==(\S+)((?:.*\\\n.*)*)")
 
@@ -70,12 +70,14 @@ def test_every_import_of_the_service_is_asked_for() -> None:
     foreign = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"app"}
     providers = packages_distributions()
     asked_for = {
-        name.replace("_", "-") for source in ("requirements.in", "requirements-weights.in") for name in wanted(source)
+        name.replace("_", "-")
+        for source in ("requirements.in", "requirements-weights.in", "requirements-aws.in")
+        for name in wanted(source)
     }
     missing = {
         module
         for module in foreign
-        if not asked_for & {name.lower().replace("_", "-") for name in providers.get(module, ())}
+        if not asked_for & {name.lower().replace("_", "-") for name in providers.get(module, (module,))}
     }
     assert missing == set()
 

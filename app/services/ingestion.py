@@ -66,10 +66,12 @@ class Ingestion:
         at_once: int,
         shared: bool,
         announce: Callable[[], None] | None = None,
+        beside: bool = True,
     ) -> None:
         """`at_once` is how many jobs are worked off at the same time; `shared`, whether others leave jobs here too.
 
-        `announce` tells other processes that there are some; those that do not hear it look by themselves.
+        `announce` tells other processes that there are some; those that do not hear it look by themselves. Unless it
+        works `beside` the requests, those that wait for documents do the work.
         """
         self._documents = documents
         self._indexer = indexer
@@ -81,6 +83,7 @@ class Ingestion:
         self._at_once = at_once
         self._idle_seconds = SHARED_POLL_SECONDS if shared else IDLE_POLL_SECONDS
         self._announce = announce
+        self._beside = beside
         self._wake = asyncio.Event()
         self._queue: Mapping[tuple[JobKind, JobState], int] = {}
         metrics.show(QUEUE, lambda: (((kind, state), count) for (kind, state), count in self._queue.items()))
@@ -135,6 +138,8 @@ class Ingestion:
         """
         try:
             async with asyncio.timeout(within):
+                if not self._beside:
+                    await self.settle()
                 seen = self._indexer.progress.count
                 while await self._documents.unfinished(versions):
                     soon = self._clock() + timedelta(seconds=SOON_SECONDS)
@@ -165,6 +170,12 @@ class Ingestion:
     async def work_off(self) -> None:
         """Work off jobs, some at once, until none is due."""
         await asyncio.gather(*(self._work_off() for _ in range(self._at_once)))
+
+    async def settle(self) -> None:
+        """Work off jobs if some were queued here since the last time."""
+        if self._wake.is_set() and self._at_once:
+            self._wake.clear()
+            await self.work_off()
 
     async def _work_off(self) -> None:
         while (job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)) is not None:

@@ -20,8 +20,9 @@ from app.errors import ConfigurationError, ShuttingDownError
 from app.providers.minilm import files
 from app.providers.minilm.build import build
 from app.providers.minilm.engine import MiniLM
+from app.providers.minilm.files import WINDOW
 from app.providers.minilm.lanes import Lanes
-from app.providers.minilm.tokens import FRAME, REACHES, WINDOW, Ids, Vocabulary
+from app.providers.minilm.tokens import FRAME, REACHES, Ids, Vocabulary
 
 Rows = NDArray[np.float32]
 

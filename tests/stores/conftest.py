@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from app.stores.sql.documents import SqlDocumentStore
+from app.protocols import DocumentStore, SessionStore
+from app.record_wiring import Record, open_record
 from app.stores.sql.engine import Database
-from app.stores.sql.sessions import SqlSessionStore
 from tests.stores.records import SetClock, Worker
+from tests.support.dynamo import DynamoServer
 from tests.support.postgres import PostgresServer
 
 
@@ -34,16 +36,31 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture
-def documents(database: Database, moment: SetClock) -> SqlDocumentStore:
-    return SqlDocumentStore(database, clock=moment, new_id=lambda: uuid4().hex)
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("dynamodb", marks=pytest.mark.slow)])
+async def record(request: pytest.FixtureRequest, tmp_path: Path, moment: SetClock) -> AsyncIterator[Record]:
+    """The stores over an empty record of each engine, for the suites that every engine must pass."""
+    if request.param == "sqlite":
+        url = f"sqlite+aiosqlite:///{tmp_path / 'data' / 'sluice.db'}"
+    elif request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = await server.empty_database()
+    else:
+        dynamo: DynamoServer = request.getfixturevalue("dynamo")
+        url = dynamo.url()
+    async with AsyncExitStack() as stack:
+        yield await open_record(url, stack=stack, clock=moment, new_id=lambda: uuid4().hex)
 
 
 @pytest.fixture
-def worker(documents: SqlDocumentStore, moment: SetClock) -> Worker:
+def documents(record: Record) -> DocumentStore:
+    return record.documents
+
+
+@pytest.fixture
+def worker(documents: DocumentStore, moment: SetClock) -> Worker:
     return Worker(documents, moment)
 
 
 @pytest.fixture
-def sessions(database: Database, moment: SetClock) -> SqlSessionStore:
-    return SqlSessionStore(database, clock=moment)
+def sessions(record: Record) -> SessionStore:
+    return record.sessions

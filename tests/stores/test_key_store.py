@@ -10,15 +10,15 @@ from datetime import timedelta
 import pytest
 
 from app.models import Budget, Caller, Label, Limits, Scope
+from app.protocols import KeyStore
+from app.record_wiring import Record
 from app.records import Key
-from app.stores.sql.engine import Database
-from app.stores.sql.keys import SqlKeyStore
 from tests.stores.records import SetClock
 
 
 @pytest.fixture
-def store(database: Database) -> SqlKeyStore:
-    return SqlKeyStore(database)
+def store(record: Record) -> KeyStore:
+    return record.keys
 
 
 def key(moment: SetClock) -> Key:
@@ -38,7 +38,7 @@ def key(moment: SetClock) -> Key:
     return Key(id=id, name="search", digest=secrets.token_bytes(32), caller=caller, created_at=moment())
 
 
-async def test_a_key_is_read_as_it_was_stored(store: SqlKeyStore, moment: SetClock) -> None:
+async def test_a_key_is_read_as_it_was_stored(store: KeyStore, moment: SetClock) -> None:
     whole = replace(
         key(moment),
         expires_at=moment() + timedelta(days=1),
@@ -52,7 +52,7 @@ async def test_a_key_is_read_as_it_was_stored(store: SqlKeyStore, moment: SetClo
     assert [replace(each, revision=0) for each in stored] == [whole, bare]
 
 
-async def test_only_what_changed_after_a_revision_is_read_again(store: SqlKeyStore, moment: SetClock) -> None:
+async def test_only_what_changed_after_a_revision_is_read_again(store: KeyStore, moment: SetClock) -> None:
     first, second = await store.add(key(moment)), await store.add(key(moment))
     assert first.revision < second.revision
     assert await store.since(second.revision) == []
@@ -60,17 +60,17 @@ async def test_only_what_changed_after_a_revision_is_read_again(store: SqlKeySto
     assert await store.since(second.revision) == [revoked]
 
 
-async def test_a_state_that_was_read_before_another_change_is_not_stored(store: SqlKeyStore, moment: SetClock) -> None:
+async def test_a_state_that_was_read_before_another_change_is_not_stored(store: KeyStore, moment: SetClock) -> None:
     stale = await store.add(key(moment))
     current = await store.replace(replace(stale, name="renamed"))
     assert await store.replace(replace(stale, name="lost")) is None
     assert await store.since(0) == [current]
 
 
-async def test_a_key_that_is_not_there_is_not_replaced(store: SqlKeyStore, moment: SetClock) -> None:
+async def test_a_key_that_is_not_there_is_not_replaced(store: KeyStore, moment: SetClock) -> None:
     assert await store.replace(key(moment)) is None
 
 
-async def test_revisions_of_keys_that_are_made_at_once_differ(store: SqlKeyStore, moment: SetClock) -> None:
+async def test_revisions_of_keys_that_are_made_at_once_differ(store: KeyStore, moment: SetClock) -> None:
     made = await asyncio.gather(*(store.add(key(moment)) for _ in range(8)))
     assert len({each.revision for each in made}) == len(made)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from app.stores.sql.engine import Database
-from app.stores.sql.replays import SqlReplayStore
-from app.stores.sql.secrets import shared_secret
+from app.record_wiring import Record
 from tests.stores.records import SetClock
 
 
-async def test_the_first_value_of_a_key_is_kept_until_it_runs_out(database: Database, moment: SetClock) -> None:
-    store = SqlReplayStore(database, clock=moment)
+async def test_the_first_value_of_a_key_is_kept_until_it_runs_out(record: Record, moment: SetClock) -> None:
+    store = record.replays
     await store.set("k", b"first", ttl=60)
     await store.set("k", b"second", ttl=60)
     assert await store.get("k") == b"first"
@@ -20,6 +18,6 @@ async def test_the_first_value_of_a_key_is_kept_until_it_runs_out(database: Data
     assert await store.get("k") == b"third"
 
 
-async def test_machines_agree_on_the_secret_of_the_first(database: Database) -> None:
-    assert await shared_secret(database, offered=b"first") == b"first"
-    assert await shared_secret(database, offered=b"second") == b"first"
+async def test_machines_agree_on_the_secret_of_the_first(record: Record) -> None:
+    assert await record.agree_on_secret(b"first") == b"first"
+    assert await record.agree_on_secret(b"second") == b"first"

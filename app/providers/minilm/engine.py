@@ -12,8 +12,9 @@ import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 
 from app.providers.minilm import files
+from app.providers.minilm.files import WINDOW
 from app.providers.minilm.lanes import Lanes
-from app.providers.minilm.tokens import FRAME, WINDOW, Ids, Vocabulary
+from app.providers.minilm.tokens import FRAME, Ids, Vocabulary
 
 # A product over fewer tokens waits for memory, over more it falls out of the processor's cache: measured on x86-64,
 # a token is cheapest in runs of 128 to 300. The longest run, one token short of this and then a full text, stays

@@ -20,6 +20,8 @@ TOKENIZER = "tokenizer.json"
 GRAPH = "graph.onnx"
 # Raised with every change to the graph or to how a text becomes tokens: vectors of two versions do not mix.
 VERSION = 1
+# Tokens of a text that reach its vector, with the two that frame it.
+WINDOW = 256
 
 # The digests of the files of huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from app.providers.minilm.files import WINDOW
+
 Ids = NDArray[np.int64]
 
-WINDOW = 256
 FRAME = 2  # [CLS] before and [SEP] after each text.
 # A word of more letters becomes a single unknown token (`max_input_chars_per_word` in the model's tokenizer.json).
 LONGEST_WORD = 100

@@ -15,9 +15,10 @@ from app.errors import DatabaseUnavailableError, InvalidRequestError, NotFoundEr
 from app.models import JSONValue, Label, Passage
 from app.protocols import ChunkText, Clock, LiveVersion, TextWindow, WordHit
 from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, Job, JobKind, JobState, NewDocument
-from app.stores.sql import jobs, relabels, rows, searches, tables, upkeep, uploads, word_rows, words
+from app.stores.sql import jobs, relabels, rows, searches, tables, upkeep, uploads, words
 from app.stores.sql.engine import Database, in_batches, insert
 from app.stores.sql.tables import chunks, documents, version_bytes, version_texts, versions
+from app.stores.uploads import context, digest
 
 LONGEST_CURSOR = 18
 
@@ -32,9 +33,13 @@ class SqlDocumentStore:
         self._clock = clock
         self._new_id = new_id
 
+    @property
+    def finds_words(self) -> bool:
+        return True
+
     async def add(self, documents: Sequence[NewDocument]) -> list[DocumentVersion]:
         # Hashing 100 MB takes a good part of a second, and needs nothing of the event loop.
-        digests = await asyncio.to_thread(lambda: [rows.digest(document) for document in documents])
+        digests = await asyncio.to_thread(lambda: [digest(document) for document in documents])
         async with self._database.write() as connection:
             return await uploads.add(connection, documents, digests, now=self._clock(), new_id=self._new_id)
 
@@ -177,7 +182,7 @@ class SqlDocumentStore:
         async with self._database.read() as connection:
             found = await searches.chunk_rows(connection, version, start=start, limit=limit)
         return [
-            ChunkText(searches.chunk_id(version, row.ordinal), word_rows.context(row.title, row.heading), row.text)
+            ChunkText(searches.chunk_id(version, row.ordinal), context(row.title, row.heading), row.text)
             for row in found
         ]
 

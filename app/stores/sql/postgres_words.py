@@ -21,7 +21,8 @@ from sqlalchemy import ColumnElement, Integer, Row, Select, column, select, tabl
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.stores.sql.tables import documents, versions
-from app.stores.sql.word_rows import CONTEXT_WEIGHT, ORDINAL_BITS, context, row_number, scope
+from app.stores.sql.word_rows import CONTEXT_WEIGHT, ORDINAL_BITS, row_number, scope
+from app.stores.uploads import context
 from app.utils.terms import index_terms, is_short_run, stemmed_query_terms
 
 MOST_POSITIONS: Final = 256

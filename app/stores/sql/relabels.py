@@ -6,7 +6,6 @@ Every function works in the transaction of the connection it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import insert as insert_into
@@ -20,11 +19,9 @@ from app.stores.sql import jobs as job_rows
 from app.stores.sql import rows, upkeep
 from app.stores.sql.engine import in_batches, insert_absent
 from app.stores.sql.tables import attributes, collections, documents, jobs, version_bytes, versions
+from app.stores.uploads import BELOW_FLOOR, NOT_LOWER, declassified
 
 Place = tuple[str, str]
-
-NOT_LOWER = "This document's label is lower than that already; to raise it, put it in again."
-BELOW_FLOOR = "The collection's floor is higher than this label."
 
 
 async def declassify(
@@ -58,26 +55,9 @@ async def declassify(
     floor = (await floors(connection, [(key.tenant, key.collection)])).get((key.tenant, key.collection), Label.PUBLIC)
     if label < floor:
         raise ConflictError(BELOW_FLOOR, param="sensitivity")
-    new = _declassified(old, label=label, id=new_id(), now=now)
+    new = declassified(old, label=label, id=new_id(), now=now)
     await _insert_copy(connection, new, of=old, document=number or 0, digest=readable[0].digest)
     return old, new
-
-
-def _declassified(old: DocumentVersion, *, label: Label, id: str, now: datetime) -> DocumentVersion:
-    return replace(
-        old,
-        id=id,
-        label=label,
-        declassified=True,
-        status=DocumentStatus.PENDING,
-        stage=None,
-        done=0,
-        total=0,
-        chunks=0,
-        warnings=(),
-        created_at=now,
-        updated_at=now,
-    )
 
 
 async def _insert_copy(

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from math import inf
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from app.models import JSONValue, Label
-from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion, NewDocument
+from app.models import JSONValue
+from app.records import Chunk, DocumentKey, DocumentStatus, DocumentVersion
+from app.stores.filter_grammar import LONGEST_FIELD, TypedValue, typed
 from app.stores.sql.tables import documents, versions
-
-# Longer names and values are cut here, so that an index entry stays within PostgreSQL's 2,704 bytes. Filters compare
-# shorter ones only, and a cut value keeps its place among those.
-LONGEST_FIELD = 100
-LONGEST_TEXT = 500
-
-
-# A version that readers find by its words alone says so.
-WORDS_ONLY = "indexed_by_words_only"
+from app.stores.uploads import WORDS_ONLY, scalars
 
 
 def select_versions() -> Select[Any]:
@@ -60,23 +49,6 @@ def read_version(row: Row[Any]) -> DocumentVersion:
     )
 
 
-def new_version(document: NewDocument, *, id: str, label: Label, now: datetime) -> DocumentVersion:
-    """The version that an upload becomes, before anything is known of its content."""
-    return DocumentVersion(
-        id=id,
-        key=document.key,
-        title=document.title,
-        media_type=document.media_type,
-        filename=document.filename,
-        label=label,
-        metadata=document.metadata,
-        size=len(document.content),
-        status=DocumentStatus.PENDING,
-        created_at=now,
-        updated_at=now,
-    )
-
-
 def version_row(version: DocumentVersion, *, document: int, digest: str) -> dict[str, Any]:
     """The row of a new version of the document with this number."""
     return {
@@ -110,50 +82,12 @@ def chunk_row(version: str, chunk: Chunk) -> dict[str, Any]:
     }
 
 
-def digest(document: NewDocument) -> str:
-    """SHA-256 over all that makes a new version when it changes, the label excepted."""
-    facts = json.dumps([document.title, document.media_type, document.metadata], sort_keys=True)
-    hashed = hashlib.sha256(facts.encode())
-    hashed.update(b"\0")
-    hashed.update(document.content)
-    return hashed.hexdigest()
-
-
 def attribute_rows(version: str, metadata: Mapping[str, JSONValue]) -> Iterator[dict[str, Any]]:
     """A row for each scalar of the metadata; one inside an object is named by its path, `author.name`."""
-    for position, (field, value) in enumerate(_scalars(metadata)):
-        yield {"version": version, "position": position, "field": field[: LONGEST_FIELD + 1], **typed(value)}
+    for position, (field, value) in enumerate(scalars(metadata)):
+        yield {"version": version, "position": position, "field": field[: LONGEST_FIELD + 1], **_columns(typed(value))}
 
 
-def typed(value: str | float | bool) -> dict[str, Any]:
+def _columns(value: TypedValue) -> dict[str, Any]:
     """The value in the column of its kind, the other two empty."""
-    columns: dict[str, Any] = {"text": None, "number": None, "flag": None}
-    match value:
-        case bool():
-            columns["flag"] = value
-        case str():
-            columns["text"] = value[: LONGEST_TEXT + 1]
-        case _:
-            columns["number"] = _float(value)
-    return columns
-
-
-def _scalars(value: JSONValue, path: str = "") -> Iterator[tuple[str, str | float | bool]]:
-    match value:
-        case None:
-            return
-        case Mapping():
-            for name, inner in value.items():
-                yield from _scalars(inner, f"{path}.{name}" if path else name)
-        case str() | bool() | int() | float():
-            yield path, value
-        case _:
-            for inner in value:
-                yield from _scalars(inner, path)
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond 1e308
-        return inf if value > 0 else -inf
+    return {"text": None, "number": None, "flag": None, value.kind: value.value}

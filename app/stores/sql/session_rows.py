@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from app.models import ImagePart, Message, Part, TextPart, ToolCall
 from app.records import ROOT, SessionEntry, Turn
+from app.stores.messages import read_message, write_message
 
 
 def turn_row(turn: Turn) -> dict[str, Any]:
     """The columns that every kept turn has."""
     return {
         "id": turn.id,
-        "message": _write_message(turn.message),
+        "message": write_message(turn.message),
         "label": turn.label,
         "model": turn.model,
         "complete": turn.complete,
@@ -34,7 +34,7 @@ def path_columns(turn: Turn) -> dict[str, Any]:
 def read_turn(row: Any, *, parent_id: str = ROOT, siblings: Sequence[str] = ()) -> Turn:
     return Turn(
         id=row.id,
-        message=_read_message(row.message),
+        message=read_message(row.message),
         label=row.label,
         created_at=row.created_at,
         model=row.model,
@@ -61,35 +61,3 @@ def read_entry(row: Any) -> SessionEntry:
 def fold(text: str) -> str:
     """The text as it is searched: whatever its case. PostgreSQL's texts hold no NUL."""
     return text.casefold().replace("\x00", "")
-
-
-def _write_message(message: Message) -> dict[str, Any]:
-    return {
-        "role": message.role,
-        "parts": [_write_part(part) for part in message.parts],
-        "name": message.name,
-        "tool_calls": [[call.id, call.name, call.arguments] for call in message.tool_calls],
-        "tool_call_id": message.tool_call_id,
-    }
-
-
-def _write_part(part: Part) -> dict[str, Any]:
-    match part:
-        case TextPart():
-            return {"text": part.text}
-        case ImagePart():
-            return {"image": part.url, "detail": part.detail}
-
-
-def _read_message(stored: Mapping[str, Any]) -> Message:
-    return Message(
-        role=stored["role"],
-        parts=tuple(_read_part(part) for part in stored["parts"]),
-        name=stored["name"],
-        tool_calls=tuple(ToolCall(*call) for call in stored["tool_calls"]),
-        tool_call_id=stored["tool_call_id"],
-    )
-
-
-def _read_part(stored: Mapping[str, Any]) -> Part:
-    return TextPart(stored["text"]) if "text" in stored else ImagePart(stored["image"], stored["detail"])

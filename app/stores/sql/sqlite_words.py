@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Integer, Row, Select, bindparam, column, f
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.stores.sql.tables import documents, versions
-from app.stores.sql.word_rows import CONTEXT_WEIGHT, ORDINAL_BITS, context, row_number, scope
+from app.stores.sql.word_rows import CONTEXT_WEIGHT, ORDINAL_BITS, row_number, scope
+from app.stores.uploads import context
 from app.utils.terms import index_text, match_query
 
 words = table("words", column("rowid", Integer), column("scope"), column("context"), column("body"))

@@ -11,37 +11,21 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.models import Label
-from app.records import DocumentKey, DocumentStatus, DocumentVersion, JobKind, NewDocument
+from app.records import DocumentKey, DocumentVersion, JobKind, NewDocument
 from app.stores.sql import relabels, rows
 from app.stores.sql.engine import in_batches, insert, insert_absent
 from app.stores.sql.tables import attributes, documents, jobs, version_bytes, versions
+from app.stores.uploads import UploadedDocument, new_version
 
 PART_BYTES = 1024 * 1024
 _BATCH_BYTES = 4 * PART_BYTES
 
 
 @dataclass(slots=True)
-class _Document:
-    """A document as it stands while a batch is stored: its newest version and the highest label of any."""
+class _Document(UploadedDocument):
+    """A document with the number of its row."""
 
-    number: int
-    label: Label = Label.PUBLIC
-    digest: str | None = None
-    newest: DocumentVersion | None = None
-
-    def repeated(self, upload: NewDocument, digest: str) -> DocumentVersion | None:
-        """The version that the upload repeats, if it does. One that failed is worth another attempt."""
-        if self.newest is None or self.newest.status is DocumentStatus.FAILED:
-            return None
-        if self.digest != digest:
-            return None
-        # What was declassified stays so when it comes again with nothing said of its label.
-        kept = upload.label <= self.label or (self.newest.declassified and not upload.label_stated)
-        return self.newest if kept else None
-
-    def take(self, version: DocumentVersion, digest: str) -> None:
-        self.newest, self.digest, self.label = version, digest, version.label
+    number: int = 0
 
 
 async def add(
@@ -63,7 +47,7 @@ async def add(
         if version is None:
             floor = floors[upload.key.tenant, upload.key.collection]
             label = max(upload.label, document.label, floor)
-            version = rows.new_version(upload, id=new_id(), label=label, now=now)
+            version = new_version(upload, id=new_id(), label=label, now=now)
             document.take(version, digest)
             added[version.id] = upload, rows.version_row(version, document=document.number, digest=digest)
         stored.append(version)
@@ -99,7 +83,7 @@ async def _documents(connection: AsyncConnection, keys: Iterable[DocumentKey]) -
                 .with_for_update()
             )
             for number, id in await connection.execute(statement):
-                found[DocumentKey(tenant=tenant, collection=collection, id=id)] = _Document(number)
+                found[DocumentKey(tenant=tenant, collection=collection, id=id)] = _Document(number=number)
     await _read_versions(connection, {document.number: document for document in found.values()})
     return found
 

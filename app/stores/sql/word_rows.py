@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 # No version has more chunks: its text has fewer characters than chunks of this number would need.
@@ -20,19 +19,7 @@ def row_number(version_number: int, ordinal: int) -> int:
     return (version_number << ORDINAL_BITS) + ordinal
 
 
-def context(title: str | None, heading: Sequence[str]) -> str:
-    """What a chunk stands under: the document's title and the headings above it, outermost first."""
-    return "\n".join(_distinct(title, heading))
-
-
 def scope(*, tenant: str, collection: str) -> str:
     """A word of digits, which no stemming changes, for what is searched together."""
     digest = hashlib.sha256(f"{tenant}\0{collection}".encode()).digest()
     return str(int.from_bytes(digest[:12]))
-
-
-def _distinct(title: str | None, heading: Sequence[str]) -> Iterator[str]:
-    """Many a document repeats its title as its first heading."""
-    if title:
-        yield title
-    yield from (part for part in heading if part != title)
