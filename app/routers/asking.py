@@ -32,14 +32,19 @@ class NativeAsking(Asking):
     stated: Label | None
 
 
-async def read_native(connection: HTTPConnection) -> NativeAsking:
-    services = await get_services(connection)
-    return NativeAsking(
-        services=services,
-        caller=await MAY_CHAT(connection, services),
-        freshness=await read_freshness(connection),
-        stated=read_stated_label(connection.headers),
-    )
+class NativeReader:
+    """Reads who asks; `permission` is what the caller must be allowed."""
+
+    permission = MAY_CHAT
+
+    async def __call__(self, connection: HTTPConnection) -> NativeAsking:
+        services = await get_services(connection)
+        return NativeAsking(
+            services=services,
+            caller=await self.permission(connection, services),
+            freshness=await read_freshness(connection),
+            stated=read_stated_label(connection.headers),
+        )
 
 
-NativeAskingDep = Annotated[NativeAsking, Depends(read_native)]
+NativeAskingDep = Annotated[NativeAsking, Depends(NativeReader())]

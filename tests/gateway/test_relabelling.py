@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from tests.gateway.test_commands import run
 from tests.support.canaries import assert_no_canary
 from tests.support.service import Service, running
 from tests.support.upstream import ScriptedUpstream
+
+PATIENCE = 30.0
 
 QUESTION = "What is the project to buy the competitor called?"
 
@@ -47,7 +51,10 @@ class Office:
         client = self.gateway.service.client
         async with client.get(f"/documents/{id}/events") as response:
             await response.read()
-        await self.gateway.service.app.state.services.ingestion.work_off()
+        services = self.gateway.service.app.state.services
+        async with asyncio.timeout(PATIENCE):
+            while any((await services.documents.count_jobs(now=datetime.now(UTC))).values()):
+                await services.ingestion.work_off()
         async with client.get(f"/documents/{id}") as response:
             return await response.json()
 

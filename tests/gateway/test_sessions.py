@@ -353,7 +353,7 @@ async def test_without_a_model_that_may_title_the_first_words_do(gateway: Gatewa
 async def test_what_is_far_back_is_summarised_by_a_model_cleared_for_the_session(
     gateway: Gateway, canary: str, label: str
 ) -> None:
-    """A confidential session is summarised locally, its public twin in the cloud, and the summary is sent on."""
+    """A confidential session is summarised locally, its public twin by either, and the summary is sent on."""
     script = answering(title=Status(500), summary=Answer(pieces=[SUMMARY]), answer=Answer(pieces=["Well."]))
     gateway.cloud.script = gateway.local.script = script
     chosen = gateway.local if label == "confidential" else gateway.cloud
@@ -368,7 +368,9 @@ async def test_what_is_far_back_is_summarised_by_a_model_cleared_for_the_session
 
     await until(summarised)
     assert answer["sensitivity"] == label
-    calls = [call for call in chores(chosen) if SUMMARY_TASK.encode() in call.body]
+    # What is public may be summarised by either: the titles that failed may have told against the cloud.
+    makers = (gateway.local,) if label == "confidential" else (gateway.cloud, gateway.local)
+    calls = [call for maker in makers for call in chores(maker) if SUMMARY_TASK.encode() in call.body]
     assert canary.encode() in calls[0].body
     if label == "confidential":
         assert canary.encode() not in gateway.cloud.received

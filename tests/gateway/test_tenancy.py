@@ -123,7 +123,8 @@ def endpoints(app: FastAPI) -> Iterator[tuple[str, list[Permission]]]:
     routers = [app, *(route.original_router for route in app.routes if hasattr(route, "original_router"))]
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
-            asked = [each.call for each in route.dependant.dependencies if isinstance(each.call, Permission)]
+            calls = [getattr(each.call, "permission", each.call) for each in route.dependant.dependencies]
+            asked = [call for call in calls if isinstance(call, Permission)]
             for method in route.methods or ():
                 yield f"{method.lower()} {route.path.replace(':path', '')}", asked
 

@@ -21,14 +21,19 @@ class OpenAIAsking(Asking):
     options: HeaderOptions
 
 
-async def read_openai(connection: HTTPConnection) -> OpenAIAsking:
-    services = await get_services(connection)
-    return OpenAIAsking(
-        services=services,
-        caller=await MAY_CHAT(connection, services),
-        freshness=await read_freshness(connection),
-        options=await read_options(connection),
-    )
+class OpenAIReader:
+    """Reads who asks; `permission` is what the caller must be allowed."""
+
+    permission = MAY_CHAT
+
+    async def __call__(self, connection: HTTPConnection) -> OpenAIAsking:
+        services = await get_services(connection)
+        return OpenAIAsking(
+            services=services,
+            caller=await self.permission(connection, services),
+            freshness=await read_freshness(connection),
+            options=await read_options(connection),
+        )
 
 
-OpenAIAskingDep = Annotated[OpenAIAsking, Depends(read_openai)]
+OpenAIAskingDep = Annotated[OpenAIAsking, Depends(OpenAIReader())]
