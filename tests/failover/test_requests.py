@@ -48,6 +48,27 @@ async def test_tokens_and_cost_are_counted_once_and_only_for_the_model_that_answ
         bench.first.script = script
         await chat(bench)
     async with bench.service.client.get("/metrics") as response:
+        counted = re.findall(
+            r'sluice_tokens_total\{estimated="false",kind="(\w+)",[^}]*model="([^"]+)"[^}]*\} ([\d.]+)',
+            await response.text(),
+        )
+    assert {(model, kind): float(value) for kind, model, value in counted} == {
+        (FIRST, "prompt"): 2 * USAGE.prompt_tokens,
+        (FIRST, "completion"): 2 * USAGE.completion_tokens,
+        (SPARE, "prompt"): USAGE.prompt_tokens,
+        (SPARE, "completion"): USAGE.completion_tokens,
+    }
+
+
+async def test_a_call_that_breaks_off_after_its_answer_has_opened_is_on_the_account_with_its_prompt(
+    bench: Bench,
+) -> None:
+    bench.first.script = CutMidStream(after=0)
+    route = (await chat(bench))["route"]
+    taken = [attempt["usage"] for attempt in route["attempts"][:-1]]
+    assert [usage["estimated"] for usage in taken] == [True, True]
+    assert all(usage["completion_tokens"] == 0 < usage["prompt_tokens"] for usage in taken)
+    async with bench.service.client.get("/metrics") as response:
         text = await response.text()
     counted = re.findall(
         rf'sluice_tokens_total\{{estimated="true",kind="prompt",[^}}]*model="{FIRST}"[^}}]*\}} ([\d.]+)', text

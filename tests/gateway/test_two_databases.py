@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.gateway.conftest import cloud_settings
 from tests.support.postgres import PostgresServer
 from tests.support.service import Service, running
@@ -114,6 +116,7 @@ async def tell_of_sessions(story: Story, *, key: str) -> None:
     await story.tell("GET", "/sessions/s", key=key)
 
 
+@pytest.mark.slow
 async def test_a_story_has_the_same_answers_over_sqlite_and_postgresql(
     tmp_path: Path, openai_upstream: ScriptedUpstream, postgres: PostgresServer
 ) -> None:

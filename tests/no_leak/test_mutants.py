@@ -12,7 +12,7 @@ import pytest
 from tests.no_leak.mutants import ALWAYS, MUTANTS, Mutant, survives
 from tests.support.process import REPOSITORY
 
-SAMPLED = 4
+SAMPLED = 2
 AT_ONCE = 2
 
 
