@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     data_dir: Path = Path("data")
     workers: int = Field(default=1, ge=1, le=64)
-    ingest_workers: int = Field(default=8, ge=0, le=64)
+    ingest_workers: int = Field(default=16, ge=0, le=64)
     serverless: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     cors_origins: CommaSeparated = ()
