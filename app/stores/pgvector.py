@@ -34,6 +34,14 @@ CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 RETRY_AFTER_SECONDS: Final = 1.0
 
+# The vectors are of unit length, so their inner product is their cosine; `<#>` is that product negated.
+NEAREST: Final = "SELECT id, -(embedding <#> $1) AS similarity FROM SPACE ORDER BY embedding <#> $1 LIMIT $2"
+# Materialised: all of these are to be compared, which a walk through the graph would not do.
+NEAREST_WITHIN: Final = (
+    "WITH held AS MATERIALIZED (SELECT id, embedding FROM SPACE WHERE id = ANY($3)) "
+    "SELECT id, -(embedding <#> $1) AS similarity FROM held ORDER BY embedding <#> $1 LIMIT $2"
+)
+
 # The binary form of `vector` and `halfvec`: dimensions and a zero, 16 bits each, then the numbers, all big-endian
 # (pgvector, src/vector.c and src/halfvec.c, `vector_send` and `halfvec_send`).
 _HEADER: Final = struct.Struct(">HH")
@@ -75,9 +83,10 @@ class PgVectorIndex:
     async def upsert(self, space: str, *, ids: Sequence[str], vectors: Vectors) -> None:
         if not ids:
             return
-        statement = (
-            f"INSERT INTO {table(space)} (id, embedding) VALUES ($1, $2) "  # noqa: S608  # a name of ours, not text
-            "ON CONFLICT (id) DO UPDATE SET embedding = excluded.embedding"
+        statement = _on(
+            space,
+            "INSERT INTO SPACE (id, embedding) VALUES ($1, $2) "
+            "ON CONFLICT (id) DO UPDATE SET embedding = excluded.embedding",
         )
         rows = list(zip(ids, vectors, strict=True))
         async with self._connection() as connection:
@@ -92,34 +101,29 @@ class PgVectorIndex:
     ) -> list[VectorHit]:
         if limit < 1:
             return []
-        # The vectors are of unit length, so their inner product is their cosine; `<#>` is that product negated.
-        order = "SELECT id, -(embedding <#> $1) AS similarity FROM {} ORDER BY embedding <#> $1 LIMIT $2"
         if within is None:
-            rows = await self._fetch(order.format(table(space)), vector, limit)
+            rows = await self._fetch(_on(space, NEAREST), vector, limit)
         else:
-            # Materialised: all of these are to be compared, which a walk through the graph would not do.
-            held = f"SELECT id, embedding FROM {table(space)} WHERE id = ANY($3)"  # noqa: S608  # as above
-            statement = f"WITH held AS MATERIALIZED ({held}) {order.format('held')}"
-            rows = await self._fetch(statement, vector, limit, list(within))
+            rows = await self._fetch(_on(space, NEAREST_WITHIN), vector, limit, list(within))
         return [VectorHit(chunk_id=id, similarity=max(-1.0, min(1.0, similarity))) for id, similarity in rows]
 
     async def fetch(self, space: str, *, ids: Sequence[str]) -> Mapping[str, Vectors]:
-        statement = f"SELECT id, embedding FROM {table(space)} WHERE id = ANY($1)"  # noqa: S608  # as above
+        statement = _on(space, "SELECT id, embedding FROM SPACE WHERE id = ANY($1)")
         return {row["id"]: row["embedding"] for row in await self._fetch(statement, list(ids))}
 
     async def delete(self, space: str, *, ids: Sequence[str]) -> None:
-        await self._fetch(f"DELETE FROM {table(space)} WHERE id = ANY($1)", list(ids))  # noqa: S608  # as above
+        await self._fetch(_on(space, "DELETE FROM SPACE WHERE id = ANY($1)"), list(ids))
 
     async def drop(self, space: str) -> None:
         async with self._connection() as connection:
             await connection.execute(f"DROP TABLE IF EXISTS {table(space)}")
 
     async def count(self, space: str) -> int:
-        rows = await self._fetch(f"SELECT count(*) FROM {table(space)}")  # noqa: S608  # as above
+        rows = await self._fetch(_on(space, "SELECT count(*) FROM SPACE"))
         return int(rows[0][0]) if rows else 0
 
     async def ids(self, space: str) -> list[str]:
-        return [row[0] for row in await self._fetch(f"SELECT id FROM {table(space)}")]  # noqa: S608  # as above
+        return [row[0] for row in await self._fetch(_on(space, "SELECT id FROM SPACE"))]
 
     async def ping(self) -> None:
         async with self._connection() as connection:
@@ -144,6 +148,11 @@ class PgVectorIndex:
     async def _connection(self) -> AsyncIterator[Any]:
         async with _translated(), self._pool.acquire(timeout=ANSWER_SECONDS) as connection:
             yield connection
+
+
+def _on(space: str, statement: str) -> str:
+    """A statement on the table of a space, whose name is no text of anybody's."""
+    return statement.replace("SPACE", table(space))
 
 
 def table(space: str) -> str:
