@@ -60,7 +60,16 @@ class KeySet:
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:
-        """Fetch the set; one that cannot be had or read leaves the keys as they are."""
+        """Fetch the set; one that cannot be had or read leaves the keys as they are. Lookups wait for it."""
+        async with self._turn:
+            await self._take_set()
+
+    async def _look_again(self) -> None:
+        async with self._turn:
+            if self._asked is None or self.monotonic() - self._asked >= SECONDS_BETWEEN_LOOKUPS:
+                await self._take_set()
+
+    async def _take_set(self) -> None:
         self._asked = self.monotonic()
         body = await self.fetch()
         keys = None if body is None else read_key_set(body)
@@ -68,11 +77,6 @@ class KeySet:
             logger.warning("the key set was not to be had; the keys that are known stay in force")
             return
         self._keys, self._fetched = keys, self.monotonic()
-
-    async def _look_again(self) -> None:
-        async with self._turn:
-            if self._asked is None or self.monotonic() - self._asked >= SECONDS_BETWEEN_LOOKUPS:
-                await self.refresh()
 
     def _is_usable(self) -> bool:
         return self._fetched is not None and self.monotonic() - self._fetched < LONGEST_OUTAGE_SECONDS

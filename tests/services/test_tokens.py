@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -212,6 +213,26 @@ async def test_a_key_that_is_not_known_yet_is_looked_for_at_a_bounded_rate(provi
     provider.time += SECONDS_BETWEEN_LOOKUPS
     assert not await refuses(tokens, signed(fresh, "RS256", id="new"))
     assert provider.asked == 2
+
+
+async def test_a_token_that_comes_while_the_first_set_is_on_its_way_waits_for_it(provider: Provider) -> None:
+    key_set = provider.key_set()
+    gate = asyncio.Event()
+    answer = key_set.fetch
+
+    async def slow() -> bytes | None:
+        await gate.wait()
+        return await answer()
+
+    key_set.fetch = slow
+    refreshing = asyncio.create_task(key_set.refresh())
+    await asyncio.sleep(0)
+    found = asyncio.create_task(key_set.find("r"))
+    await asyncio.sleep(0)
+    gate.set()
+    assert await found is not None
+    await refreshing
+    assert provider.asked == 1
 
 
 async def test_the_last_good_set_serves_through_an_outage_but_not_for_ever(provider: Provider) -> None:
