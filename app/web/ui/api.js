@@ -65,7 +65,8 @@ async function attempt(path, { method = "GET", json, body, signal, headers = {} 
       headers: sent,
       body: json === undefined ? body : JSON.stringify(json),
       credentials: "same-origin",
-      cache: "no-store",
+      // Of a question, this would ask the service not to answer from its own cache.
+      cache: method === "GET" ? "no-store" : "default",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
