@@ -101,6 +101,7 @@ OF_OPERATIONS: Sequence[tuple[frozenset[str], Errors]] = (
     (EMBEDDING, FROM_EMBEDDERS),
     (STORING, (errors.EmptyDocumentError, errors.ConflictError)),
     (GRANTING, (errors.PermissionDeniedError,)),
+    (frozenset({"post /cache/feedback"}), (errors.NotFoundError,)),
     (CHANGING_A_KEY | FOR_ADMINISTRATORS | BEGINNING, (errors.ConflictError,)),
 )
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.dependencies import EDGE, ServicesDep, UsageCaller
 from app.errors import InvalidRequestError
@@ -31,6 +31,14 @@ WORDS: Mapping[str, UsageDimension] = {
 }
 # With which a spreadsheet takes a cell for a formula (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _parse_day(value: object) -> object:
+    """Pydantic would take a number for seconds since 1970."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Day = Annotated[date, BeforeValidator(_parse_day)]
 
 
 class UsageSums(BaseModel):
@@ -86,8 +94,8 @@ async def usage(
     services: ServicesDep,
     caller: UsageCaller,
     *,
-    first: Annotated[date | None, Query(alias="from", description="a day in UTC; the first of the month")] = None,
-    last: Annotated[date | None, Query(alias="to", description="a day in UTC, included; today")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="a day in UTC; the first of the month")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="a day in UTC, included; today")] = None,
     by: Annotated[str, Query(max_length=100, description="any of " + ", ".join(WORDS))] = "day,model",
     format: Annotated[Literal["json", "csv"], Query()] = "json",
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 1000,
