@@ -139,7 +139,12 @@ async def read(service: ServiceProcess, path: str) -> Any:
 
 
 async def asked_in(service: ServiceProcess, session: str) -> list[str]:
-    messages = (await read(service, f"/sessions/{session}"))["messages"]
+    path = f"/sessions/{session}?limit=1000"
+    page = await read(service, path)
+    messages = page["messages"]
+    while page["previous"] is not None:
+        page = await read(service, f"{path}&before={page['previous']}")
+        messages = page["messages"] + messages
     return [message["content"] for message in messages if message["role"] == "user"]
 
 
