@@ -14,7 +14,7 @@ from tests.no_leak.configurations import CONFIGURATIONS
 from tests.no_leak.judging import judge
 from tests.support.redis import EXECUTABLE, RedisServer
 
-SAMPLED = 16
+SAMPLED = 20
 
 # litellm's imports and clean-up warn.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -12,7 +12,7 @@ import pytest
 from tests.no_leak.mutants import ALWAYS, MUTANTS, Mutant, survives
 from tests.support.process import REPOSITORY
 
-SAMPLED = 2
+SAMPLED = 4
 AT_ONCE = 2
 
 
