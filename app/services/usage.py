@@ -94,16 +94,23 @@ class Ledger:
             await self._write_if_possible()
 
     async def write(self) -> None:
-        """Write all that was gathered so far; raises `DatabaseUnavailableError`, and keeps it, if that fails."""
+        """Write all that was gathered so far; raises `DatabaseUnavailableError`, and keeps it, if that fails.
+
+        What is gathered meanwhile waits for the next time: under load there is always more.
+        """
         async with self._turn:
-            while self._unwritten is not None or self._gathered:
-                if self._unwritten is None:
-                    self._number += 1
-                    counts = {key: tally.count() for key, tally in self._gathered.items()}
-                    self._unwritten = UsageBatch(self._writer, self._number, counts)
-                    self._gathered = {}
-                await self._store.add(self._unwritten)
-                self._unwritten = None
+            await self._retry()
+            if self._gathered:
+                self._number += 1
+                counts = {key: tally.count() for key, tally in self._gathered.items()}
+                self._unwritten = UsageBatch(self._writer, self._number, counts)
+                self._gathered = {}
+                await self._retry()
+
+    async def _retry(self) -> None:
+        if self._unwritten is not None:
+            await self._store.add(self._unwritten)
+            self._unwritten = None
 
     async def _write_if_possible(self) -> None:
         try:
