@@ -16,7 +16,8 @@ _STATE = (
 )
 _NAME = r"[A-Z][\w'.-]{1,24}"
 _US_STREET = re.compile(
-    rf"(?<![\w.,$])(?!(?:1[5-9]|20)\d\d,)\d{{1,6}}[A-Z]?,? (?:[NSEW]{{1,2}}\.? |North |South |East |West )?(?:{_NAME} "
+    rf"\d(?<![\w.,$].)(?!(?:(?<=1)[5-9]|(?<=2)0)\d\d,)\d{{0,5}}[A-Z]?,? "
+    rf"(?:[NSEW]{{1,2}}\.? |North |South |East |West )?(?:{_NAME} "
     rf"|\d{{1,3}}(?:st|nd|rd|th) ){{1,4}}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Terrace|Circle|Cir|Parkway"
     r"|Pkwy|Highway|Hwy|Crescent|Close|Gardens|Square|Sq|Grove|Mews|Walk|Way|Place|Pl)\b"
@@ -40,7 +41,7 @@ _STREET_ENDINGS = (
 _HOUSE_NUMBER = re.compile(r"\.? (?!(?:19|20)\d\d(?!\d))\d{1,4} ?[a-zA-Z]?(?![\w%]|[.,]\d)")
 _NAMES_BEFORE = re.compile(r"(?:[A-Z][\w.-]{1,30}[ -]){0,3}$")
 _FRENCH = re.compile(
-    r"(?<![\w.])\d{1,4}(?: ?(?:bis|ter|[A-D]))?,? (?i:rue|avenue|boulevard|bd|av\.|place|chemin|impasse"
+    r"\d(?<![\w.].)\d{0,3}(?: ?(?:bis|ter|[A-D]))?,? (?i:rue|avenue|boulevard|bd|av\.|place|chemin|impasse"
     r"|allee|quai|route|cours"
     r"|passage) (?:de |du |des |de la |de l'|d'|la |le |les )?[A-Z][\w'-]+"
 )
@@ -86,8 +87,8 @@ _BOX_WORDS = words("box postfach apartado casella boite postbus postboks")
 _MILITARY_WORDS = frozenset({"apo", "fpo", "dpo"})
 _UNIT_WORDS = frozenset({"apt", "apartment", "suite", "unit"})
 _NUMBERED_UNIT = re.compile(
-    rf"(?<![\w.$])(?:\d{{1,6}},? (?:{_NAME},? ){{0,4}}"
-    rf"|(?:{_NAME} ){{1,4}}\d{{1,5}},?\s{{1,3}})(?:{_NAME} ){{0,2}}(?:Apt|Apartment|Suite|Ste"
+    rf"[A-Z\d](?<![\w.$].)(?:(?<=\d)\d{{0,5}},? (?:{_NAME},? ){{0,4}}"
+    rf"|(?<=[A-Z])[\w'.-]{{1,24}} (?:{_NAME} ){{0,3}}\d{{1,5}},?\s{{1,3}})(?:{_NAME} ){{0,2}}(?:Apt|Apartment|Suite|Ste"
     rf"|Unit)\.? ?#?\d{{1,5}}(?!\w)"
 )
 

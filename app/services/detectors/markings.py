@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from app.services.detectors.kinds import Kind, Span
 from app.services.detectors.normalise import View
@@ -113,17 +114,23 @@ _STATED_AFTER = re.compile(
     r"|work product)\b"
 )
 # Words that mark a text only as a heading of their own, or as the value of its classification.
-_HEADING = re.compile(
-    r"^[^\w\n]{0,8}(?P<mark>RESTRICTED|INTERNAL|INTERN|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE"
+_MARK_WORDS = (
+    "RESTRICTED", "INTERN", "SECRET", "SENSITIVE", "PROPRIETARY", "PRIVATE", "ATTORNEY", "EMBARGO", "NDA", "RISERVAT",
+    "GEHEIM", "GIZLI", "TAJNE", "CLASSIFIED", "SEGRETO", "RESERVADO", "HEMLIG", "HEMMELIG", "SALAINEN",
+)  # fmt: skip
+_MARK = re.compile(
+    r"^[^\w\n]{0,8}(?P<level>RESTRICTED|INTERNAL|INTERN|SECRET|TOP SECRET|SENSITIVE|PROPRIETARY|PRIVATE"
     r"|ATTORNEY[- ]CLIENT PRIVILEGE|EMBARGO|NDA|RISERVATO|RISERVATA|GEHEIM|GIZLI|TAJNE|SECRET DEFENSE"
     r"|CLASSIFIED|SEGRETO|SECRETO|RESERVADO|HEMLIG|HEMMELIG|SALAINEN)"
-    r"(?=[^\w\n]{0,8}$|\s?[-:|/\u2013\u2014]\s)"
-    r"|(?:classification|sensitivity|data class|protection level|klassifizierung|vertraulichkeit(?:sstufe)?"
+    r"(?=[^\w\n]{0,8}$|\s?[-:|/\u2013\u2014]\s)",
+    re.MULTILINE,
+)
+_CLASSIFICATION = re.compile(
+    r"(?:classification|sensitivity|data class|protection level|klassifizierung|vertraulichkeit(?:sstufe)?"
     r"|schutzklasse|classificazione|clasificacion|niveau de confidentialite|密级"
     r"|保密级别)"
     r"\s?[:=\uff1a]\s?(?P<level>restricted|secret|confidential|sensitive|private|internal|intern|interne"
-    r"|interno|vertraulich|geheim|秘密|机密|绝密|内部)\b",
-    re.MULTILINE,
+    r"|interno|vertraulich|geheim|秘密|机密|绝密|内部)\b"
 )
 _HEADING_WORDS = words(
     "internal intern restricted secret sensitive attorney proprietary private embargo nda riservato riservata geheim "
@@ -158,6 +165,7 @@ _TICKET = re.compile(
     r"\b(?:ticket|jira|issue|bug|story|epic|case|incident|vorgang|tâche|tarea)s?(?: (?:no|nr|number|id"
     r"|key)\.?)?[ :#(]{1,3}[A-Z][A-Z0-9]{1,9}-\d{1,6}\b|\b(?:INC|CHG|RITM|SCTASK|PRB)\d{7,10}\b"
 )
+_TICKET_ID = re.compile(r"[A-Z](?:[A-Z0-9]{1,9}-\d|[A-Z]{2,5}\d{7})")
 _TICKET_HINTS = words(
     "ticket tickets jira issue issues bug story epic case incident inc chg ritm prb sctask vorgang tarea"
 )
@@ -182,11 +190,10 @@ def find_markings(view: View) -> Iterator[Span]:
 
 
 def _headings(view: View) -> Iterator[Span]:
-    for text in (view.text, view.lower):
-        for match in _HEADING.finditer(text):
-            level = match.group("level") or match.group("mark").lower()
-            kind = Kind.INTERNAL_MARKING if level in _INTERNAL_LEVELS else Kind.CONFIDENTIAL_MARKING
-            yield Span(kind, *match.span("level" if match.group("level") else "mark"))
+    marks = _MARK.finditer(view.text) if any(word in view.text for word in _MARK_WORDS) else ()
+    for match in chain(marks, _CLASSIFICATION.finditer(view.lower)):
+        is_internal = match.group("level").lower() in _INTERNAL_LEVELS
+        yield Span(Kind.INTERNAL_MARKING if is_internal else Kind.CONFIDENTIAL_MARKING, *match.span("level"))
 
 
 def _is_discussed(text: str, start: int, end: int) -> bool:
@@ -210,6 +217,6 @@ def find_internal_names(view: View) -> Iterator[Span]:
     if not view.words.isdisjoint(_PROJECT_HINTS):
         for match in _PROJECT.finditer(view.text):
             yield Span(Kind.INTERNAL_NAME, match.start(), match.end())
-    if not view.words.isdisjoint(_TICKET_HINTS):
+    if not view.words.isdisjoint(_TICKET_HINTS) and _TICKET_ID.search(view.text):
         for match in _TICKET.finditer(view.text):
             yield Span(Kind.INTERNAL_NAME, match.start(), match.end())

@@ -19,7 +19,8 @@ _SPOKEN_EMAIL = re.compile(
     r"[a-z0-9-]{2,40}(?:(?: ?[\[({<] ?(?:dot|\.|punkt|point|punto) ?[\])}>] ?| dot | \. "
     r"|\.)[a-z0-9-]{2,20}){1,3}(?![a-z0-9])"
 )
-_SPOKEN_SIGN = re.compile(r"[\[({<] ?(?:at|@|arroba) ?[\])}>]|[\[({<] ?(?:dot|\.|punkt|point|punto) ?[\])}>]| @ | dot ")
+_BRACKETED = re.compile(r"[\[({<] ?(?:at|@|arroba|dot|\.|punkt|point|punto) ?[\])}>]")
+_SPOKEN_SIGN = re.compile(rf"{_BRACKETED.pattern}| @ | dot ")
 _TOP_LEVEL = re.compile(
     r"(?:com|org|net|edu|gov|info|io|co|dev|app|ai|de|fr|es|it|uk|nl|pl|pt|se|no|dk|fi|ch|at|be|eu|cn|jp|in"
     r"|br|ru|us|ca|au)$"
@@ -72,6 +73,7 @@ _HOST = re.compile(
     r"(?<![\w.-])(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,6}(?:internal|intranet|corp|lan|intra"
     r"|local|localdomain|home\.arpa|private)(?![\w-]|\.\w)"
 )
+_HOST_ENDING = re.compile(rf"\.(?:{'|'.join(sorted(_HOST_ENDINGS))})\b")
 
 
 def find_emails(view: View) -> Iterator[Span]:
@@ -80,10 +82,18 @@ def find_emails(view: View) -> Iterator[Span]:
         span = _typed_email(view.lower, sign.start())
         if span is not None:
             yield span
-    if "at" in view.words or "arroba" in view.words or " @ " in view.text:
+    if _is_spelt(view):
         for match in _SPOKEN_EMAIL.finditer(view.lower):
             if _SPOKEN_SIGN.search(match.group()) and _TOP_LEVEL.search(match.group()):
                 yield Span(Kind.EMAIL, match.start(), match.end())
+
+
+def _is_spelt(view: View) -> bool:
+    """Whether the text has a word for the sign of an address and one of the signs that keep harvesters off."""
+    text = view.lower
+    if " @ " not in text and view.words.isdisjoint({"at", "arroba"}):
+        return False
+    return " @ " in text or " dot " in text or _BRACKETED.search(text) is not None
 
 
 def _typed_email(text: str, sign: int) -> Span | None:
@@ -196,7 +206,7 @@ def find_mac_addresses(view: View) -> Iterator[Span]:
 
 def find_internal_hosts(view: View, *, own: re.Pattern[str] | None) -> Iterator[Span]:
     """Names under the endings that organisations use inside, and under the operator's own domains."""
-    for match in _HOST.finditer(view.lower) if not _HOST_ENDINGS.isdisjoint(view.words) else ():
+    for match in _HOST.finditer(view.lower) if _HOST_ENDING.search(view.lower) else ():
         if not match.group().endswith("metadata.google.internal"):
             yield Span(Kind.INTERNAL_HOST, match.start(), match.end())
     for match in own.finditer(view.lower) if own is not None else ():

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from itertools import groupby
+from operator import itemgetter
 
+from app.services.detectors.normalise import View
 from app.services.detectors.vocabulary import words
 
-_TITLE = (
-    r"(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herrn?|Frau|Hr|Fr|M|Mme|Mlle|Monsieur|Madame|Sr|Sra|Senor|Senora|Don|Dona"
-    r"|Sig|Signor|Signora|Dott|De heer|Mevrouw|Dhr|Mw"
-    r"|Pan|Pani|Pana|Fru|Rouva|Herra)\.?\s"
+_TITLES = words(
+    "Mr Mrs Ms Miss Dr Prof Herr Herrn Frau Hr Fr M Mme Mlle Monsieur Madame Sr Sra Senor Senora Don Dona Sig Signor "
+    "Signora Dott Mevrouw Dhr Mw Pan Pani Pana Fru Rouva Herra"
+) | {"De heer"}
+_ROLES = words(
+    "employee patient colleague coworker co-worker client defendant manager mitarbeiter mitarbeiterin patientin "
+    "kollegin kollege salarie salariee patiente collegue empleado empleada paciente dipendente paziente collega "
+    "werknemer pracownik pacjent сотрудник пациент"
 )
-_ROLE = (
-    r"(?i:employee|patient|colleague|coworker|co-worker|client|defendant|manager|mitarbeiter(?:in)?"
-    r"|patientin|kollegin|kollege|salariee?|patiente|collegue|empleado|empleada"
-    r"|paciente|dipendente|paziente|collega|werknemer|pracownik|pacjent"
-    r"|сотрудник|пациент)\s"
-)
-_NAME = r"[A-Z][a-z'\u2019-]{1,20}(?:[A-Z][a-z]{1,20})?"
-_CYRILLIC = r"[\u0410-\u042fЁ][\u0430-\u044fё]{1,20}"
+_TITLE_WORDS = frozenset(word.lower().removeprefix("de ") for word in _TITLES)
+_ROLE_WORDS = frozenset(part for word in _ROLES for part in word.split("-"))
+_NAME_REST = r"[a-z'\u2019-]{1,20}(?:[A-Z][a-z]{1,20})?"
+_NAME = rf"[A-Z]{_NAME_REST}"
+_CYRILLIC_CAPITAL, _CYRILLIC_REST = r"[\u0410-\u042fЁ]", r"[\u0430-\u044fё]{1,20}"
+_CYRILLIC = _CYRILLIC_CAPITAL + _CYRILLIC_REST
+# Behind a first letter, which the engine then looks for at full speed: nothing of a word stands before it.
+_BEGINS = r"(?<![\w'\u2019.-].)"
 _PARTICLE = r"(?:(?:van|von|de|del|della|di|da|der|den|la|le|al|bin|ter)\s){0,2}"
-_TITLED = re.compile(rf"(?<![\w.-])(?:{_TITLE}|{_ROLE})(?P<name>{_NAME})")
+_BY_INITIAL = groupby(sorted(_TITLES), key=itemgetter(0))
+_TITLE = "|".join(rf"(?<={initial})(?:{'|'.join(title[1:] for title in titles)})" for initial, titles in _BY_INITIAL)
+_TITLED = re.compile(rf"[A-Z](?<![\w.-].)(?:{_TITLE})\.?\s(?P<name>{_NAME})")
+_IN_ROLE = re.compile(rf"(?<![\w.-])(?i:{'|'.join(sorted(_ROLES))})\s(?P<name>{_NAME})")
 _FULL = re.compile(
-    rf"(?<![\w'\u2019.-])(?P<given>{_NAME})\s(?:[A-Z]\.?\s)?{_PARTICLE}(?P<family>{_NAME})(?P<own>['\u2019]s)?"
+    rf"(?P<given>[A-Z]{_BEGINS}{_NAME_REST})\s(?:[A-Z]\.?\s)?{_PARTICLE}(?P<family>{_NAME})(?P<own>['\u2019]s)?"
 )
 _CYRILLIC_FULL = re.compile(rf"{_CYRILLIC}\s{_CYRILLIC}")
 _VERBS = (
@@ -34,7 +44,8 @@ _VERBS = (
     r"|больна)"
 )
 _SUBJECT = re.compile(
-    rf"(?<![\w'\u2019.-])(?P<name>(?:{_NAME}\s)?{_NAME}|{_CYRILLIC}(?:\s{_CYRILLIC})?)(?=\s{_VERBS}\s)"
+    rf"(?P<name>[A-Z\u0410-\u042fЁ]{_BEGINS}(?:(?<=[A-Z]){_NAME_REST}(?:\s{_NAME})?"
+    rf"|(?<={_CYRILLIC_CAPITAL}){_CYRILLIC_REST}(?:\s{_CYRILLIC})?))(?=\s{_VERBS}\s)"
 )
 _SURNAMES = (
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
@@ -97,12 +108,13 @@ _GIVEN_NAMES = words(
 class People:
     """The persons of one text, by position."""
 
-    def __init__(self, text: str) -> None:
-        self._named = sorted(_named_positions(text))
+    def __init__(self, view: View) -> None:
+        text = view.text
+        self._named = sorted(_named_positions(view))
         subjects = [match for match in _SUBJECT.finditer(text) if _may_be_name(match.group("name"))]
         self._subjects = [match.end() for match in subjects]
         self._subject_names = [match.group("name") for match in subjects]
-        self._chinese = [match.start() for match in _CHINESE.finditer(text)] if not text.isascii() else []
+        self._chinese = [match.start() for match in _CHINESE.finditer(text)] if view.is_unspaced else []
 
     def are_named(self, first: int, last: int, *, beside: tuple[int, int]) -> bool:
         """Whether a sentence has a person; in Chinese, close to what is said."""
@@ -121,8 +133,15 @@ class People:
         return not known or " " in name or name.lower() in _GIVEN_NAMES
 
 
-def _named_positions(text: str) -> list[int]:
-    titled = [match.start() for match in _TITLED.finditer(text) if _may_be_name(match.group("name"))]
+def _named_positions(view: View) -> list[int]:
+    text = view.text
+    titled = [
+        match.start()
+        for words_of_it, pattern in ((_TITLE_WORDS, _TITLED), (_ROLE_WORDS, _IN_ROLE))
+        if not words_of_it.isdisjoint(view.words)
+        for match in pattern.finditer(text)
+        if _may_be_name(match.group("name"))
+    ]
     full = [match.start() for match in _FULL.finditer(text) if _is_person(match)]
     cyrillic = [] if text.isascii() else [match.start() for match in _CYRILLIC_FULL.finditer(text)]
     return titled + full + cyrillic

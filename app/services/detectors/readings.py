@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from app.services.detectors.normalise import Rewriting, View, plain_view
 from app.services.detectors.spoken import CHINESE_DIGITS, SPOKEN, SPOKEN_WORDS, as_digits
@@ -45,30 +46,44 @@ def readings(view: View, *, depth: int = 0) -> Iterator[View]:
     """The view, and what is hidden in it: only the neighbourhood of what had to be rewritten."""
     yield view
     if depth < _DEEPEST:
-        for pattern, read, within in _possible_rewrites(view):
-            hidden = _rewritten(view, pattern, read, within=within)
+        for search in _possible_searches(view):
+            hidden = _rewritten(view, search)
             if hidden is not None:
                 yield from readings(hidden, depth=depth + 1)
 
 
-def _possible_rewrites(view: View) -> Iterator[tuple[re.Pattern[str], Read, Sequence[tuple[int, int]]]]:
-    """Those whose signs are in the text, by tests that cost less than the search itself, and where to search."""
-    text, everywhere = view.text, ((0, len(view.text)),)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A pattern, what its matches stand for, and where to look for it: a view's text, or the same in lower case."""
+
+    pattern: re.Pattern[str]
+    read: Read
+    text: str
+    within: Sequence[tuple[int, int]] | None = None
+
+    def matches(self) -> Iterator[re.Match[str]]:
+        for start, end in self.within or ((0, len(self.text)),):
+            yield from self.pattern.finditer(self.text, start, end)
+
+
+def _possible_searches(view: View) -> Iterator[_Search]:
+    """Those whose signs are in the text, by tests that cost less than the search itself."""
+    text = view.text
     if view.long_tokens:
         blocks = _blocks(view)
-        yield _BASE64, _decode_base64, blocks
-        yield _HEXADECIMAL, _decode_hexadecimal, blocks
+        yield _Search(_BASE64, _decode_base64, text, blocks)
+        yield _Search(_HEXADECIMAL, _decode_hexadecimal, text, blocks)
     if "\\" in text or "%" in text or "&#" in text:
-        yield _ESCAPE, _unescape, everywhere
+        yield _Search(_ESCAPE, _unescape, text)
     if _SINGLES.search(text):
-        yield _SPACED, _without_spaces, everywhere
-        yield _DASHED, _without_signs, everywhere
+        yield _Search(_SPACED, _without_spaces, text)
+        yield _Search(_DASHED, _without_signs, text)
     if len(SPOKEN_WORDS & view.words) > 1:
-        yield SPOKEN, as_digits, everywhere
+        yield _Search(SPOKEN, as_digits, view.lower)
     if view.is_unspaced:
-        yield CHINESE_DIGITS, as_digits, everywhere
+        yield _Search(CHINESE_DIGITS, as_digits, text)
     if any(prefix in text for prefix in _KEY_PREFIXES):
-        yield _GROUPED, _join_groups, everywhere
+        yield _Search(_GROUPED, _join_groups, text)
 
 
 def _blocks(view: View) -> list[tuple[int, int]]:
@@ -82,10 +97,10 @@ def _blocks(view: View) -> list[tuple[int, int]]:
     return blocks
 
 
-def _rewritten(view: View, pattern: re.Pattern[str], read: Read, *, within: Sequence[tuple[int, int]]) -> View | None:
+def _rewritten(view: View, search: _Search) -> View | None:
     rewriting = None
-    for match in (match for start, end in within for match in pattern.finditer(view.text, start, end)):
-        plain = read(match)
+    for match in search.matches():
+        plain = search.read(match)
         if plain is not None:
             rewriting = rewriting or Rewriting(view.text, parent=view, reach=_REACH)
             rewriting.replace(match.start(), match.end(), by=plain)

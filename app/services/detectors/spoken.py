@@ -26,12 +26,13 @@ SPOKEN_WORDS = frozenset(word for word in _DIGITS if word.isascii())
 
 _WORD = "|".join(sorted(SPOKEN_WORDS, key=len, reverse=True))
 _SIGN = "".join(sorted(_DIGITS.keys() - SPOKEN_WORDS))
-# Seven digits or more: fewer are no number that belongs to anyone.
-SPOKEN = re.compile(rf"(?<![A-Za-z])(?:{_WORD})(?:[ ,-]{{1,2}}(?:{_WORD})){{6,}}(?![A-Za-z])", re.IGNORECASE)
+# Seven digits or more: fewer are no number that belongs to anyone. For texts in lower case, which are searched in a
+# quarter of the time that ignoring the case takes.
+SPOKEN = re.compile(rf"(?<![a-z])(?:{_WORD})(?:[ ,-]{{1,2}}(?:{_WORD})){{6,}}(?![a-z])")
 CHINESE_DIGITS = re.compile(rf"[{_SIGN}](?:[ ,-]{{0,2}}[{_SIGN}]){{6,}}")
-_ONE_DIGIT = re.compile(rf"{_WORD}|[{_SIGN}]", re.IGNORECASE)
+_ONE_DIGIT = re.compile(rf"{_WORD}|[{_SIGN}]")
 
 
 def as_digits(match: re.Match[str]) -> str:
     """The digits that a match of one of the patterns spells."""
-    return "".join(_DIGITS[word.group().lower()] for word in _ONE_DIGIT.finditer(match.group()))
+    return "".join(_DIGITS[word.group()] for word in _ONE_DIGIT.finditer(match.group()))

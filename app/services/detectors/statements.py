@@ -162,12 +162,13 @@ _STATEMENTS = (
 )
 _KEYWORDS = frozenset().union(*(words.keywords for what in _STATEMENTS for words in (what.predicates, what.topics)))
 _AMOUNT = re.compile(
-    r"[$€£¥]\s?\d|\d[\d.,']{0,12}\s?(?:k\b|usd|eur|dollars?|pounds?|gbp|chf|francs?|zl|pln|kr\b|sek|dkk|nok"
+    r"[$€£¥\d](?:(?<!\d)\s?\d|(?<=\d)[\d.,']{0,12}\s?(?:k\b|usd|eur|dollars?|pounds?|gbp|chf|francs?|zl|pln|kr\b|sek|dkk|nok"
     r"|%|€|\$|£|¥|元|万|円|руб|per (?:year|month|hour))"
-    r"|\d{2,3}[.,\u2019']?\d{3}"
+    r"|(?<=\d)\d{1,2}[.,\u2019']?\d{3})"
 )
+# The sign first and what stands before it after: the engine then looks for the sign at full speed.
 _SENTENCE_END = re.compile(
-    r"(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr|Sr|Fr|Hr|Mw))(?<!\b(?:Mrs|Sra|Sig|Dhr|Mme))[.!?]\s|[\n\u3002\uff01\uff1f]"
+    r"[.!?](?<!\b[A-Z].)(?<!\b(?:Mr|Ms|Dr|Sr|Fr|Hr|Mw).)(?<!\b(?:Mrs|Sra|Sig|Dhr|Mme).)\s|[\n\u3002\uff01\uff1f]"
 )
 _GENERAL_QUESTION = re.compile(
     r"\s*(?:who|whom|whose|what|when|where|which|why|how|did|does|in what|in which)\b[^?]*\?", re.IGNORECASE
@@ -200,7 +201,7 @@ class _Reading:
 
     def __init__(self, view: View) -> None:
         self._text = view.text
-        self._people = People(view.text)
+        self._people = People(view)
         self._ends = [match.end() for match in _SENTENCE_END.finditer(view.text)]
         self._amounts = [match.start() for match in _AMOUNT.finditer(view.lower)]
         self._is_word_problem = _WORD_PROBLEM.search(view.lower) is not None
