@@ -54,8 +54,9 @@ EXERCISE_WORDS = 80
 LETTERS_PER_UNSPACED_WORD = 1.7
 
 WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?(?:\+\+|#)?")
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-SENTENCE_END = re.compile(r"[.!?؟](?:\s|$)|[。！？]|\n+")
+# A pattern that begins with one sign of a class is looked for at full speed; one that begins with a choice is not.
+NUMBER = re.compile(r"\d\d*(?:[.,]\d+)*")
+SENTENCE_END = re.compile(r"[.!?؟。！？\n](?:(?<=[.!?؟])(?:\s|$)|(?<=[。！？])|(?<=\n)\n*)")
 ITEM = re.compile(r"^[ \t]*(?:[-*•]|\(?\d{1,2}[.):]|\(?[a-z][.)])[ \t]+\S", re.MULTILINE)
 UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Thai, kana, Han, Hangul
 OPTIONS = re.compile(r"^[ \t]*\(?[a1][.):][ \t].+\n[ \t]*\(?[b2][.):][ \t].+\n[ \t]*\(?[c3][.):][ \t]", re.MULTILINE)
@@ -67,7 +68,7 @@ FUNCTION_EXERCISE = re.compile(
     re.MULTILINE,
 )
 CODE_MARKS = ("```", "{", "}", ";\n", "==", "!=", "=>", "->", "::", "();", "</", "_", "def ", "#include", "self.")
-MATH_MARKS = re.compile(r"[\\^∫∑∏√≤≥≠≈∞∂∇∈∉⊂⊆∪∩∀∃→⇒±×·÷°αβγδεθλμπσφωΔΩℝℕ²³]| [=<>+] ")
+MATH_MARKS = re.compile(r"[ \\^∫∑∏√≤≥≠≈∞∂∇∈∉⊂⊆∪∩∀∃→⇒±×·÷°αβγδεθλμπσφωΔΩℝℕ²³](?:(?<! )|[=<>+] )")
 
 
 class Lexicon:
