@@ -49,6 +49,7 @@ _WRAPPED = re.compile(
 )
 # The two parts of a card that is told in two texts: four digits or more each, at the end of one and early in the other.
 _LAST_DIGITS = re.compile(r"(?<![\w.-])(\d{4,}(?:[ -]\d{2,})*)[^\w]{0,6}$")
+_ENDS_WITH_DIGITS = re.compile(r"\d[^\w]{0,6}$")
 _FIRST_DIGITS = re.compile(r"[^\d]{0,40}?(?<![\w.-])(\d{4,}(?:[ -]\d{2,})*)(?![\w.]*\w)")
 _SHORTEST_SPLIT = 14
 _PLAIN_SEPARATORS, _BRACKETS = frozenset("-._/"), frozenset("()")
@@ -143,6 +144,8 @@ def is_card(digits: str, *, named: bool) -> bool:
 
 def is_split_card(before: str, after: str) -> bool:
     """Whether the last digits of one text and the first of another are the two parts of one card."""
+    if _ENDS_WITH_DIGITS.search(before[-7:]) is None:
+        return False
     first, second = _LAST_DIGITS.search(before), _FIRST_DIGITS.match(after)
     if first is None or second is None:
         return False

@@ -39,6 +39,7 @@ _FILE_ENDING = re.compile(
 
 _IPV4 = re.compile(r"(?<![\w.])(?<![\w][-+])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?![\w]|\.\w|-\w)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
+_GROUPS_OF_IPV6 = re.compile(r":[0-9a-f]{0,4}:")
 _MAC = re.compile(
     r"(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])"
     r"|(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])"
@@ -124,7 +125,7 @@ def find_ip_addresses(view: View, *, own: Sequence[Network]) -> Iterator[Span]:
             kind = _kind_of_ipv4(view, match, own=own)
             if kind is not None:
                 yield Span(kind, match.start(), match.end())
-    if view.text.count(":") > 1:
+    if _GROUPS_OF_IPV6.search(view.lower):
         for match in _IPV6.finditer(view.lower):
             kind = _kind_of_ipv6(view, match, own=own)
             if kind is not None:
