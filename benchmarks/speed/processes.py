@@ -29,6 +29,15 @@ def read_tree(root: int) -> Resources:
     return Resources(cpu=ticks / TICKS_PER_SECOND, memory=sum(_proportional_memory(pid) for pid in family))
 
 
+def read_option(root: int, name: str) -> str:
+    """The value of a command line's option in `root` or the first of its living descendants that has it."""
+    for pid in sorted(_descendants(root, _read_all())):
+        arguments = (PROC / str(pid) / "cmdline").read_text().split("\0")
+        if name in arguments:
+            return arguments[arguments.index(name) + 1]
+    raise LookupError(name)
+
+
 def _read_all() -> dict[int, list[str]]:
     found = {}
     for entry in PROC.iterdir():
