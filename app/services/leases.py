@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from app.models import Attempt, Label, Stop
@@ -34,7 +34,9 @@ class LeasedCalls:
         self._holder = make_id().encode()
         self._lease_seconds = lease_seconds
 
-    async def run(self, key: str, slot: Slot, *, label: Label, call: Source) -> AsyncGenerator[Item, None]:
+    async def run(
+        self, key: str, slot: Slot, *, label: Label, call: Source
+    ) -> AsyncGenerator[Sequence[Item], None]:
         """The items of the call, or those of an answer that was kept since this request looked for one.
 
         `label` is the request's: an answer that drew on more than the request did is above it, and not for it.
@@ -45,14 +47,13 @@ class LeasedCalls:
             # Looked for after the lease, so that nothing can be kept between the two.
             entry = await self._cache.find(slot)
             if entry is not None and entry.answer.label <= label:
-                for item in _items(entry.answer):
-                    yield item
+                yield _items(entry.answer)
                 return
             if not held:
                 await asyncio.sleep(LOOK_EVERY)
-        async with self._held(key), aclosing(call()) as items:
-            async for item in items:
-                yield item
+        async with self._held(key), aclosing(call()) as batches:
+            async for items in batches:
+                yield items
 
     async def release(self, key: str) -> None:
         """Whoever waits may go on: the answer is kept, or will not be."""
