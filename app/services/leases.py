@@ -34,9 +34,7 @@ class LeasedCalls:
         self._holder = make_id().encode()
         self._lease_seconds = lease_seconds
 
-    async def run(
-        self, key: str, slot: Slot, *, label: Label, call: Source
-    ) -> AsyncGenerator[Sequence[Item], None]:
+    async def run(self, key: str, slot: Slot, *, label: Label, call: Source) -> AsyncGenerator[Sequence[Item], None]:
         """The items of the call, or those of an answer that was kept since this request looked for one.
 
         `label` is the request's: an answer that drew on more than the request did is above it, and not for it.

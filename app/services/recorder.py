@@ -102,9 +102,7 @@ class Recorder:
         self._clock = clock
         self._monotonic = monotonic
 
-    def watch(
-        self, make_events: Callable[[Book], Watched], *, caller: Caller
-    ) -> AsyncGenerator[Sequence[Event], None]:
+    def watch(self, make_events: Callable[[Book], Watched], *, caller: Caller) -> AsyncGenerator[Sequence[Event], None]:
         """Yield the events as they are and record the request when they end, fail or are left.
 
         What they book is on the record too, whether anybody saw the answer or not.

@@ -78,9 +78,7 @@ def _of_finish(event: Finished) -> Attributes:
     }
 
 
-def trace_call(
-    batches: AsyncGenerator[Sequence[Piece], None], *, call: Call
-) -> AsyncGenerator[Sequence[Piece], None]:
+def trace_call(batches: AsyncGenerator[Sequence[Piece], None], *, call: Call) -> AsyncGenerator[Sequence[Piece], None]:
     """The same pieces, as the span of one call to a model: a step of the request that the call is made for."""
     span = step("chat", kind=SpanKind.CLIENT)
     return _trace_call(batches, call=call, span=span) if isinstance(span, RecordedSpan) else batches
