@@ -104,7 +104,9 @@ def address(model: Model, *, plan: Plan, outgoing: Outgoing) -> Dispatch[Prompt]
     """The version of the prompt that the model is cleared for, without the wishes that an answer is good without."""
     redacted = outgoing.version_for(model)
     prompt, reading = (outgoing.prompt, outgoing.reading) if redacted is None else (redacted.prompt, redacted.reading)
-    prompt = replace(prompt, stream=model.id not in plan.without_streaming)
+    streams = model.id not in plan.without_streaming
+    if prompt.stream is not streams:
+        prompt = replace(prompt, stream=streams)
     if plan.checks(model) and plan.cascade is not None:
         prompt = plan.cascade.prepare(prompt)
     if model.id in plan.without_sampling:

@@ -126,8 +126,7 @@ class Recorder:
                     if isinstance(events, Progress):
                         watch.progress = events
                         continue
-                    for event in events:
-                        self._note(watch, event)
+                    self._note(watch, events)
                     yield events
         except SluiceError as error:
             watch.outcome = error.code
@@ -141,18 +140,20 @@ class Recorder:
             self._metrics.in_flight.dec()
             self._record(watch, seconds=self._monotonic() - watch.began)
 
-    def _note(self, watch: _Watch, event: Event) -> None:
-        match event:
-            case Started():
-                watch.started = event
-                watch.first_token_seconds = self._monotonic() - watch.began
-            case Delta():
-                watch.answer.add(event.content)
-                if event.tool_calls:
-                    watch.answer.add(*(call.arguments for call in event.tool_calls))
-            case Finished():
-                watch.finished = event
-                watch.outcome = "ok"
+    def _note(self, watch: _Watch, events: Sequence[Event]) -> None:
+        texts = []
+        for event in events:
+            match event:
+                case Delta():
+                    texts.append(event.content)
+                    texts += [call.arguments for call in event.tool_calls]
+                case Started():
+                    watch.started = event
+                    watch.first_token_seconds = self._monotonic() - watch.began
+                case Finished():
+                    watch.finished = event
+                    watch.outcome = "ok"
+        watch.answer.add(*texts)
 
     def _record(self, watch: _Watch, *, seconds: float) -> None:
         started = watch.started

@@ -27,19 +27,17 @@ class EventBuffer:
         """
         events = []
         for line in lines:
-            if line:
-                self._take(line)
-            elif data := self.flush():
-                events.append(data)
+            if not line:
+                if self._data and (data := self.flush()):
+                    events.append(data)
+                continue
+            field, _, value = line.removeprefix(BYTE_ORDER_MARK).partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" "))
+                self._size += len(value)
+                if self._size > LONGEST_LINE:
+                    raise UpstreamBrokenError
         return events
-
-    def _take(self, line: bytes) -> None:
-        field, _, value = line.removeprefix(BYTE_ORDER_MARK).partition(b":")
-        if field == b"data":
-            self._data.append(value.removeprefix(b" "))
-            self._size += len(value)
-            if self._size > LONGEST_LINE:
-                raise UpstreamBrokenError
 
     def flush(self) -> bytes | None:
         """What was collected: also the last event of a body that ends without the empty line after it."""
