@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -148,7 +148,7 @@ class Completion:
     ) -> AsyncGenerator[Model, None]:
         """The model to ask next, decided by the last of `failures`; waits before a model is asked again."""
         loop = asyncio.get_running_loop()
-        strikes: Counter[str] = Counter()
+        strikes: defaultdict[str, int] = defaultdict(int)
         for model in islice(self._in_turn(models, strikes=strikes), MOST_MODELS_TRIED):
             yield model
             for _ in range(RETRIES_ON_SAME_MODEL):

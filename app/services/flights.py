@@ -208,6 +208,9 @@ class _Flight:
         if self._flying is not None and not self._flying.done():
             self._flying.cancel()
             await asyncio.wait({self._flying})
+        # Seats know their flight: without this, request and answer would stay until the garbage collector comes.
+        self._books.clear()
+        self._error = None
 
     async def settle(self, settle: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """The first that asks has it done; it goes on for the others if that one leaves."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -291,3 +293,20 @@ async def test_a_follower_takes_over_the_bill_of_a_leader_that_left() -> None:
     leader.cancel()
     calls.let_through(10)
     assert [bill for _, bill in await asyncio.gather(*followers)].count(True) == 1
+
+
+async def test_what_is_over_goes_without_the_garbage_collector() -> None:
+    """A seat knows its flight and the flight its seats; with them go a request and its answer."""
+    gc.disable()
+    try:
+        flights = Flights()
+        seat = flights.seat("key", book=unbooked)
+        async with seat:
+            async for _ in seat.ride(Calls()):
+                pass
+        gone = weakref.ref(seat)
+        del seat
+        await settled()
+        assert gone() is None
+    finally:
+        gc.enable()
