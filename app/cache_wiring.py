@@ -38,7 +38,9 @@ def build_caching(settings: Settings, *, engines: Engines, metrics: Metrics) -> 
         exact=exact,
         semantic=semantic,
         flights=Flights(),
-        leased=LeasedCalls(store=engines.coordination, cache=deciding, make_id=new_id),
+        leased=LeasedCalls(
+            store=engines.coordination, cache=deciding, make_id=new_id, is_shared=settings.redis_url is not None
+        ),
         tally=tally,
         store=engines.cache,
         secret=engines.secret,

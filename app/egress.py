@@ -102,27 +102,26 @@ class Response:
         self.status = response.status
         self.headers = response.headers
 
+    async def read(self) -> bytes:
+        """What has arrived of the body, nothing at its end; raises `UpstreamBrokenError` if it is cut short."""
+        with READING:
+            return await self._response.content.readany()
+
     async def body(self) -> bytes:
         """The whole body; raises `UpstreamBrokenError` if it is cut short or longer than the largest answer."""
         parts: list[bytes] = []
         size = 0
-        async for part in self.chunks():
+        while part := await self.read():
             size += len(part)
             if size > LARGEST_ANSWER:
                 raise UpstreamBrokenError
             parts.append(part)
         return b"".join(parts)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; raises `UpstreamBrokenError` if the connection ends before the body does."""
-        with _transport_errors(while_reading=True):
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-
     async def lines(self) -> AsyncIterator[Sequence[bytes]]:
         """The body's lines without their line ends, those together that arrive together; the last needs no line end."""
         rest = b""
-        async for chunk in self.chunks():
+        while chunk := await self.read():
             *complete, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
             if len(rest) > LONGEST_LINE:
                 raise UpstreamBrokenError
@@ -133,9 +132,11 @@ class Response:
 
     async def settle(self) -> None:
         """Wait a moment for the end of a body whose content is over, so that its connection can serve again."""
+        if self._response.content.at_eof():
+            return
         with suppress(TimeoutError, UpstreamError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                async for _ in self.chunks():
+                while await self.read():
                     pass
 
 
@@ -168,6 +169,9 @@ class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_
             raise UpstreamGivenUpError from None
         if isinstance(error, (aiohttp.ClientError, OSError)):
             raise (UpstreamBrokenError if self._while_reading else UpstreamUnavailableError) from None
+
+
+READING = _transport_errors(while_reading=True)
 
 
 class _LocalConnector(aiohttp.TCPConnector):

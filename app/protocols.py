@@ -56,8 +56,8 @@ class ProviderStatus:
 class ChatProvider(Protocol):
     """Speaks to the servers of one kind of model. Raises the `UpstreamError` that says what went wrong."""
 
-    def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
-        """Yield deltas, one `Stop` for each choice and a `Usage` if the server reports one.
+    def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
+        """Yield deltas, one `Stop` for each choice and a `Usage` if the server reports one, as many as come together.
 
         An answer that ends without its proper end raises `UpstreamBrokenError`. Closing the iterator closes
         the connection at once.

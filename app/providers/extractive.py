@@ -71,21 +71,21 @@ class Quote:
 class Extractive:
     """As `ChatProvider`: a deterministic function of the last question and the passages."""
 
-    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         """As `ChatProvider.complete`; raises `UpstreamRejectedError` for tools and for any format but text."""
         prompt = dispatch.payload
         if prompt.tooling.tools or prompt.tooling.response_format not in (None, {"type": "text"}):
             raise UpstreamRejectedError
         text = answer(_question(prompt), passages=prompt.passages)
+        pieces: list[Piece] = []
         written = 0
         for index in range(prompt.sampling.n or 1):
             groups, reason = _cut(text, limit=prompt.sampling.max_tokens)
-            for group in groups:
-                yield Delta(content=group, index=index)
-            yield Stop(reason=reason, index=index)
+            pieces += [Delta(content=group, index=index) for group in groups]
+            pieces.append(Stop(reason=reason, index=index))
             written += sum(len(token_spans(group)) for group in groups)
         asked = sum(len(token_spans(message.text)) for message in prompt.messages)
-        yield Usage(prompt_tokens=asked, completion_tokens=written, estimated=True)
+        yield [*pieces, Usage(prompt_tokens=asked, completion_tokens=written, estimated=True)]
 
     async def probe(self) -> ProviderStatus:
         return ProviderStatus(reachable=True, models=(EXTRACTIVE,))

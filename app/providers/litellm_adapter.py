@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -39,7 +39,7 @@ from app.protocols import Clock, ProviderStatus, RerankRequest
 from app.providers.failures import failure, retry_after_seconds
 from app.providers.openai_compatible.answer import ChatAnswer
 from app.providers.openai_compatible.request import Dialect, chat_body
-from app.providers.wire import JSONObject
+from app.providers.wire import JSONObject, until_broken
 from app.utils.logging import take_over_loggers
 from app.utils.tracing import CURRENT
 
@@ -116,7 +116,7 @@ class LiteLLM:
         self._base_urls = base_urls or {}
         self._clock = clock
 
-    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         """As `ChatProvider.complete`; the model is asked for a stream in either mode.
 
         In a whole answer litellm fills in a finish reason that is not there; of a stream it tells.
@@ -127,16 +127,23 @@ class LiteLLM:
         async with aclosing(_in_own_task(_chunks(request))) as chunks:
             try:
                 async for chunk in chunks:
-                    for delta in answer.read(chunk):
-                        yield delta
+                    pieces, broken = until_broken(answer.read(chunk))
+                    if pieces:
+                        yield pieces
+                    if broken is not None:
+                        break
+                else:
+                    pieces, broken = until_broken(answer.end())
+                    if pieces:
+                        yield pieces
             except UpstreamError:
                 raise
             # litellm raises whatever its parsers and its many clients raise; all of it means a failed call, and its
             # text may quote the prompt.
             except Exception as error:  # noqa: BLE001
                 raise self._failure(error) from None
-        for piece in answer.end():
-            yield piece
+        if broken is not None:
+            raise broken
 
     async def probe(self) -> ProviderStatus:
         """Whether the providers behind litellm answer is seen when they are asked."""

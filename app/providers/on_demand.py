@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from app.models import Dispatch, Piece, Prompt
@@ -17,11 +17,11 @@ class OnDemand:
         self._load = load
         self._loading: asyncio.Task[ChatProvider] | None = None
 
-    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         provider = await self._loaded()
-        async with aclosing(provider.complete(dispatch)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with aclosing(provider.complete(dispatch)) as batches:
+            async for pieces in batches:
+                yield pieces
 
     async def probe(self) -> ProviderStatus:
         """Whether it is there cannot be known without loading it, which a probe does not."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from app.errors import UpstreamBrokenError, UpstreamRejectedError
-from app.models import JSONValue
+from app.errors import UpstreamBrokenError, UpstreamError, UpstreamRejectedError
+from app.models import JSONValue, Piece
 
 JSONObject = Mapping[str, JSONValue]
 
@@ -29,6 +29,17 @@ def decode(data: bytes) -> JSONObject:
     if not isinstance(value, dict):
         raise UpstreamBrokenError
     return value
+
+
+def until_broken(pieces: Iterable[Piece]) -> tuple[Sequence[Piece], UpstreamError | None]:
+    """The pieces up to the first that raises, and what it raises: what is good of an answer is given out before it."""
+    good: list[Piece] = []
+    try:
+        for piece in pieces:
+            good.append(piece)  # noqa: PERF402  (what came before an error stays)
+    except UpstreamError as error:
+        return good, error
+    return good, None
 
 
 def object_at(value: JSONObject, key: str) -> JSONObject:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -31,7 +31,7 @@ HEARTBEAT_SECONDS = 15.0
 # What an answer that asks for a key must say (RFC 9110, 11.6.1).
 CHALLENGE = 'Bearer realm="sluice"'
 
-Events = AsyncGenerator[Event, None]
+Events = AsyncGenerator[Sequence[Event], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +142,15 @@ class StreamReply(Response):
 
     async def _write(self, stream: EventStream, scope: Scope, receive: Receive) -> None:
         try:
-            async with aclosing(self._events) as events:
-                async for event in events:
-                    if isinstance(event, Admitted):
-                        _tell_limits(event, scope=scope)
-                    elif isinstance(event, Started):
-                        stream.headers.update(answer_headers(event))
-                    if piece := self._surface.piece(event):
-                        await stream.write(piece)
+            async with aclosing(self._events) as batches:
+                async for events in batches:
+                    for event in events:
+                        if isinstance(event, Admitted):
+                            _tell_limits(event, scope=scope)
+                        elif isinstance(event, Started):
+                            stream.headers.update(answer_headers(event))
+                    if pieces := b"".join(map(self._surface.piece, events)):
+                        await stream.write(pieces)
             await stream.end(self._surface.end())
         except SluiceError as error:
             await self._fail(error, stream, scope, receive)
@@ -213,16 +214,16 @@ async def _fold(events: Events, *, scope: Scope) -> Answer:
     draft = Draft()
     started = finished = None
     async with aclosing(events):
-        async for event in events:
-            match event:
-                case Admitted():
-                    _tell_limits(event, scope=scope)
-                case Started():
-                    started = event
-                case Delta():
-                    draft.add(event)
-                case Finished():
-                    finished = event
+        async for batch in events:
+            draft.add(event for event in batch if isinstance(event, Delta))
+            for event in batch:
+                match event:
+                    case Admitted():
+                        _tell_limits(event, scope=scope)
+                    case Started():
+                        started = event
+                    case Finished():
+                        finished = event
     if started is None or finished is None:
         raise SluiceError
     return Answer(started=started, draft=draft, finished=finished)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from app.errors import RateLimitedError, TokensOverLimitError, TooManyStreamsError
-from app.models import Admitted, Allowance, Caller, Charge, ChatRequest, Event, Limits, Prompt, Remainder
+from app.models import Admitted, Allowance, Caller, Charge, ChatRequest, Limits, Prompt, Remainder
 from app.protocols import Demand, Lease, Taking, WindowStore
 from app.services.calls import Book
 from app.services.prompting import count_prompt_tokens
-from app.services.recorder import Progress
+from app.services.recorder import Watched
 from app.utils.tokens import Family
 from app.utils.tracing import step
 
@@ -23,8 +23,6 @@ ANSWER_TOKENS = 256
 SECONDS_FOR_A_PLACE = 1.0
 NO_LIMITS = Limits()
 REQUESTS, TOKENS = "requests", "tokens"
-
-Events = AsyncGenerator[Event | Progress, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +92,8 @@ class Admission:
         return Reservation((demand,), None, await self._windows.take((demand,)))
 
     def watch(
-        self, make_events: Callable[[Book], Events], *, request: ChatRequest, caller: Caller, book: Book
-    ) -> Events:
+        self, make_events: Callable[[Book], Watched], *, request: ChatRequest, caller: Caller, book: Book
+    ) -> Watched:
         """The events of the request's answer under the caller's limits; raises `RateLimitedError` beyond them.
 
         What the events book is what they cost, whether the answer was complete or not.
@@ -105,25 +103,25 @@ class Admission:
         return self._watch(make_events, request=request, caller=caller, book=book)
 
     async def _watch(
-        self, make_events: Callable[[Book], Events], *, request: ChatRequest, caller: Caller, book: Book
-    ) -> Events:
+        self, make_events: Callable[[Book], Watched], *, request: ChatRequest, caller: Caller, book: Book
+    ) -> Watched:
         charges: list[Charge] = []
 
         def note(charge: Charge) -> None:
             charges.append(charge)
             book(charge)
 
-        async with aclosing(make_events(note)) as events:
+        async with aclosing(make_events(note)) as batches:
             with step("admission"):
                 reservation = await self._reserve(request, caller=caller)
-            yield Admitted(reservation.allowance)
+            yield (Admitted(reservation.allowance),)
             reservation.refuse_excess()
             try:
-                async for event in events:
-                    yield event
+                async for events in batches:
+                    yield events
             finally:
                 # Closed first: what a cut call took is booked then.
-                await events.aclose()
+                await batches.aclose()
                 self._settle(reservation, tokens=sum(charge.usage.total_tokens for charge in charges))
 
     async def _reserve(self, request: ChatRequest, *, caller: Caller) -> Reservation:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import groupby
 from typing import TypeGuard
 
 from app.models import (
@@ -34,16 +34,17 @@ class Draft:
     usage: Usage | None = None
     opened: bool = False
 
-    def add(self, piece: Piece) -> None:
-        match piece:
-            case Opening():
-                self.opened = True
-            case Delta():
-                self.deltas.append(piece)
-            case Stop():
-                self.stops[piece.index] = piece.reason
-            case Usage():
-                self.usage = piece
+    def add(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            match piece:
+                case Delta():
+                    self.deltas.append(piece)
+                case Stop():
+                    self.stops[piece.index] = piece.reason
+                case Usage():
+                    self.usage = piece
+                case Opening():
+                    self.opened = True
 
     @property
     def has_begun(self) -> bool:
@@ -86,15 +87,12 @@ class Draft:
 def join_texts(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """The same answer, with deltas of text that follow each other in one choice as one delta."""
     joined: list[Piece] = []
-    texts: list[str] = []
-    for piece, following in zip_longest(pieces, pieces[1:]):
-        if not is_text(piece):
-            joined.append(piece)
-            continue
-        texts.append(piece.content)
-        if following is None or not is_text(following) or following.index != piece.index:
-            joined.append(Delta(content="".join(texts), index=piece.index))
-            texts.clear()
+    for index, alike in groupby(pieces, key=lambda piece: piece.index if is_text(piece) else None):
+        if index is None:
+            joined += alike
+        else:
+            text = "".join(piece.content for piece in alike if isinstance(piece, Delta))
+            joined.append(Delta(content=text, index=index))
     return joined
 
 

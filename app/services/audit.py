@@ -30,10 +30,10 @@ class TextDigest:
         self._is_empty = True
 
     def add(self, *pieces: str) -> None:
-        for piece in pieces:
-            if piece:
-                self._digest.update(piece.encode())
-                self._is_empty = False
+        text = "".join(pieces)
+        if text:
+            self._digest.update(text.encode())
+            self._is_empty = False
 
     @property
     def value(self) -> str | None:

@@ -24,7 +24,9 @@ class Bulkheads:
     @asynccontextmanager
     async def slot(self, model: str) -> AsyncIterator[None]:
         """Hold a slot while the block runs; raises `UpstreamBusyError` if the queue is full or the wait too long."""
-        slots = self._slots.setdefault(model, asyncio.Semaphore(self._limit))
+        slots = self._slots.get(model)
+        if slots is None:
+            slots = self._slots[model] = asyncio.Semaphore(self._limit)
         if slots.locked():
             await self._queue(slots, model=model)
         else:

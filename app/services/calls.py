@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from app.errors import UpstreamError, UpstreamGivenUpError
@@ -12,7 +12,6 @@ from app.models import Charge, Delta, Dispatch, Label, Model, Opening, Piece, Pr
 from app.services.answer import Draft, cost_of
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
-from app.services.restoration import restore
 
 Book = Callable[[Charge], None]
 
@@ -29,6 +28,7 @@ class Call:
         self.first_piece_at: float | None = None
         self._outgoing = outgoing
         self._book = book
+        self._draft = Draft()
 
     @property
     def model(self) -> Model:
@@ -47,53 +47,66 @@ class Call:
         """A second call to the same model under the same label."""
         return Call(replace(self.dispatch, payload=prompt), outgoing=self._outgoing, book=self._book)
 
-    def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """The pieces as a client may see them: metered, without thoughts, and with what was redacted put back."""
-        seen = self._metered(pieces)
+    @property
+    def redacted_values(self) -> Mapping[str, str] | None:
+        """What the placeholders in the prompt stand for, if this is its redacted version."""
         redacted = self._outgoing.version_for(self.model)
-        return seen if redacted is None else restore(seen, values=redacted.values)
+        return None if redacted is None else redacted.values
 
-    async def _metered(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """The same pieces but for thoughts, and at the end an estimated `Usage` if the provider reported none.
+    @contextmanager
+    def metered(self) -> Iterator[None]:
+        """Book the call by how the block ends, in which its pieces are noted.
 
-        A delta without content means that the model thinks: it is counted, and neither it nor an opening is passed on.
         A call that the server refused before it began to answer took nothing, nor did one without a connection. One
         that was left, or given up because it was late, took its prompt: the server was at work on it. So did one that
         failed after its answer had opened, though it said nothing: the server had read the prompt.
         """
-        draft = Draft()
         at_work = True
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    if self.first_piece_at is None and not isinstance(piece, Opening):
-                        self.first_piece_at = asyncio.get_running_loop().time()
-                    draft.add(piece)
-                    if not (isinstance(piece, Opening) or (isinstance(piece, Delta) and piece.is_empty)):
-                        yield piece
-            at_work = draft.has_begun
-            if at_work and draft.usage is None:
-                yield draft.settled_usage(self.prompt, model=self.model.name)
+            yield
+            at_work = self._draft.has_begun
         except UpstreamError as error:
-            at_work = draft.has_begun or isinstance(error, UpstreamGivenUpError)
+            at_work = self._draft.has_begun or isinstance(error, UpstreamGivenUpError)
             raise
         finally:
             if at_work:
-                self._settle(draft)
+                self._settle()
 
-    def _settle(self, draft: Draft) -> None:
-        self.usage = draft.settled_usage(self.prompt, model=self.model.name)
+    def note(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        """Count the pieces; those that a client may see.
+
+        A delta without content means that the model thinks: neither it nor an opening is passed on.
+        """
+        if self.first_piece_at is None and not all(isinstance(piece, Opening) for piece in pieces):
+            self.first_piece_at = asyncio.get_running_loop().time()
+        self._draft.add(pieces)
+        return [piece for piece in pieces if not _is_sign_of_life(piece)]
+
+    def missing_usage(self) -> Sequence[Usage]:
+        """An estimate of what an answer took that is over, unless its provider reported that."""
+        if self._draft.usage is not None or not self._draft.has_begun:
+            return ()
+        return (self._draft.settled_usage(self.prompt, model=self.model.name),)
+
+    def _settle(self) -> None:
+        self.usage = self._draft.settled_usage(self.prompt, model=self.model.name)
         cost = cost_of(self.usage, model=self.model)
         self._book(
             Charge(model=self.model.id, usage=self.usage, cost=cost, price=self.model.price, tier=self.model.tier)
         )
 
 
+def _is_sign_of_life(piece: Piece) -> bool:
+    return piece.is_empty if isinstance(piece, Delta) else isinstance(piece, Opening)
+
+
 def address(model: Model, *, plan: Plan, outgoing: Outgoing) -> Dispatch[Prompt]:
     """The version of the prompt that the model is cleared for, without the wishes that an answer is good without."""
     redacted = outgoing.version_for(model)
     prompt, reading = (outgoing.prompt, outgoing.reading) if redacted is None else (redacted.prompt, redacted.reading)
-    prompt = replace(prompt, stream=model.id not in plan.without_streaming)
+    streams = model.id not in plan.without_streaming
+    if prompt.stream is not streams:
+        prompt = replace(prompt, stream=streams)
     if plan.checks(model) and plan.cascade is not None:
         prompt = plan.cascade.prepare(prompt)
     if model.id in plan.without_sampling:

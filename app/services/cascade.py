@@ -121,8 +121,7 @@ def without_logprobs(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 def _draft(pieces: Iterable[Piece]) -> Draft:
     draft = Draft()
-    for piece in pieces:
-        draft.add(piece)
+    draft.add(pieces)
     return draft
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from app.errors import (
     UpstreamUnavailableError,
     WeakAnswerError,
 )
-from app.models import Attempt, Locality, Model, Opening, Piece, Usage
+from app.models import Attempt, Locality, Model, Piece, Usage
 from app.protocols import ChatProvider
 from app.services.answer import join_texts
 from app.services.bulkhead import Bulkheads
@@ -28,6 +28,7 @@ from app.services.cascade import Verdict, without_logprobs
 from app.services.health import Health, is_fault
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing
+from app.services.restoration import restore
 from app.services.spans import trace_call
 from app.utils.silence import SilenceBound
 
@@ -81,8 +82,10 @@ class Completion:
         self._metrics = metrics
         self._jitter = jitter
 
-    async def run(self, plan: Plan, outgoing: Outgoing, *, book: Book) -> AsyncGenerator[Attempt | Piece, None]:
-        """Yield an `Attempt` for each call that failed and for the one that answers, then its pieces.
+    async def run(
+        self, plan: Plan, outgoing: Outgoing, *, book: Book
+    ) -> AsyncGenerator[Sequence[Attempt | Piece], None]:
+        """Yield an `Attempt` for each call that failed and for the one that answers, then its pieces, as they come.
 
         Each model gets the version of the prompt that it is cleared for. Nothing of an answer is given out before its
         first content, and nothing of one that the client wants in one piece before its proper end: until then the next
@@ -97,29 +100,27 @@ class Completion:
             async for model in turns:
                 call = Call(address(model, plan=plan, outgoing=outgoing), outgoing=outgoing, book=book)
                 check: Verdict | None = None
-                async with aclosing(trace_call(self._ask(call, deadline=deadline), call=call)) as pieces:
+                async with aclosing(self._traced(call, deadline=deadline)) as batches:
                     try:
-                        held = await _hold(pieces, whole=not outgoing.prompt.stream or plan.checks(model))
+                        held = await _hold(batches, whole=not outgoing.prompt.stream or plan.checks(model))
                     except UpstreamError as error:
                         failures.append(error)
                     else:
                         check, samples = await self._check(plan, call, held=held, deadline=deadline)
-                        for sample in samples:
-                            yield sample
+                        if samples:
+                            yield samples
                         answer = [Attempt(model=model.id, outcome="ok", check=check), *_as_asked(held, outgoing)]
                         if check in (None, Verdict.KEPT):
-                            for item in answer:
-                                yield item
-                            async for piece in pieces:
-                                yield piece
+                            yield answer
+                            async for pieces in batches:
+                                yield pieces
                             return
                         doubted = answer
                         failures.append(WeakAnswerError())
-                yield Attempt(model=model.id, outcome=failures[-1].code, usage=call.usage, check=check)
+                yield (Attempt(model=model.id, outcome=failures[-1].code, usage=call.usage, check=check),)
         if not doubted:
             raise failures[-1] if failures else UpstreamUnavailableError()
-        for item in doubted:
-            yield item
+        yield doubted
 
     async def _check(
         self, plan: Plan, call: Call, *, held: Sequence[Piece], deadline: float
@@ -135,8 +136,8 @@ class Completion:
         pieces: list[Piece] = []
         outcome = "sample"
         try:
-            async with aclosing(trace_call(self._ask(second, deadline=deadline), call=second)) as sampled:
-                pieces.extend([piece async for piece in sampled])
+            async with aclosing(self._traced(second, deadline=deadline)) as sampled:
+                pieces.extend([piece async for batch in sampled for piece in batch])
         except UpstreamError as error:
             outcome = error.code
         verdict = cascade.compare(held, pieces, prompt=call.prompt) if outcome == "sample" else verdict
@@ -147,7 +148,7 @@ class Completion:
     ) -> AsyncGenerator[Model, None]:
         """The model to ask next, decided by the last of `failures`; waits before a model is asked again."""
         loop = asyncio.get_running_loop()
-        strikes: Counter[str] = Counter()
+        strikes: defaultdict[str, int] = defaultdict(int)
         for model in islice(self._in_turn(models, strikes=strikes), MOST_MODELS_TRIED):
             yield model
             for _ in range(RETRIES_ON_SAME_MODEL):
@@ -170,44 +171,44 @@ class Completion:
                 yield model
         yield from waiting
 
-    async def _ask(self, call: Call, *, deadline: float) -> AsyncGenerator[Piece, None]:
-        """One call: in a slot of its model, with its waits bounded, metered, and judged by how it ends."""
-        provider = self._providers.get(call.model.provider, self._fallback_provider)
-        async with self._bulkheads.slot(call.model.id):
-            with self._metrics.watch(call), self._health.watch(call.model.id) as note_content:
-                timed = self._in_time(provider.complete(call.dispatch), call=call, deadline=deadline)
-                async with aclosing(call.watch(timed)) as pieces:
-                    async for piece in pieces:
-                        note_content()
-                        yield piece
+    def _traced(self, call: Call, *, deadline: float) -> AsyncGenerator[Sequence[Piece], None]:
+        """One call as a client may see it: with what was redacted put back, and as a span if there are any."""
+        seen, values = self._ask(call, deadline=deadline), call.redacted_values
+        return trace_call(seen if values is None else restore(seen, values=values), call=call)
 
-    async def _in_time(
-        self, pieces: AsyncGenerator[Piece, None], *, call: Call, deadline: float
-    ) -> AsyncGenerator[Piece, None]:
-        """The same pieces; raises `UpstreamGivenUpError` if one of them is late.
+    async def _ask(self, call: Call, *, deadline: float) -> AsyncGenerator[Sequence[Piece], None]:
+        """One call: in a slot of its model, with its waits bounded, metered, and judged by how it ends.
 
-        Thinking is a sign of life too; an opening is not the first token that is waited for.
+        Raises `UpstreamGivenUpError` if a piece is late. Thinking is a sign of life too; an opening is not the first
+        token that is waited for.
         """
-        loop = asyncio.get_running_loop()
-        local = call.model.locality is Locality.LOCAL
-        patience = self._timeouts.first_token_local if local else self._timeouts.first_token
+        loop, model = asyncio.get_running_loop(), call.model.id
+        provider = self._providers.get(call.model.provider, self._fallback_provider)
+        async with self._bulkheads.slot(model):
+            late = loop.time() + self._patience(call)
+            with (
+                SilenceBound(late=UpstreamGivenUpError) as bound,
+                self._metrics.watch(call),
+                self._health.watch(model) as note_content,
+                call.metered(),
+            ):
+                async with aclosing(provider.complete(call.dispatch)) as batches:
+                    while (pieces := await bound.next_of(batches, end=min(deadline, late))) is not None:
+                        if seen := call.note(pieces):
+                            note_content()
+                            yield seen
+                        if call.first_piece_at is not None:
+                            late = loop.time() + self._timeouts.between_tokens
+                if estimated := call.missing_usage():
+                    note_content()
+                    yield estimated
+
+    def _patience(self, call: Call) -> float:
+        """Seconds to wait for the first token."""
         if not call.prompt.stream:
-            patience = self._timeouts.total
-        bound, late = SilenceBound(), loop.time() + patience
-        try:
-            async with aclosing(pieces):
-                while True:
-                    try:
-                        piece = await bound.next_of(pieces, end=min(deadline, late))
-                    except TimeoutError:
-                        raise UpstreamGivenUpError from None
-                    except StopAsyncIteration:
-                        return
-                    yield piece
-                    if not isinstance(piece, Opening):
-                        late = loop.time() + self._timeouts.between_tokens
-        finally:
-            bound.close()
+            return self._timeouts.total
+        local = call.model.locality is Locality.LOCAL
+        return self._timeouts.first_token_local if local else self._timeouts.first_token
 
     def _wait_before_retry(self, failure: UpstreamError) -> float | None:
         """Seconds after which the same model is worth a second call, `None` if it is not."""
@@ -219,12 +220,12 @@ class Completion:
         return failure.retry_after + RETRY_BACKOFF * self._jitter()
 
 
-async def _hold(pieces: AsyncGenerator[Piece, None], *, whole: bool) -> list[Piece]:
-    """The pieces up to the first that a client would see; of a whole answer all of them."""
-    held = []
-    async for piece in pieces:
-        held.append(piece)
-        if not whole and not isinstance(piece, Usage):
+async def _hold(batches: AsyncGenerator[Sequence[Piece], None], *, whole: bool) -> Sequence[Piece]:
+    """The pieces up to the first that a client would see and those that came with it; of a whole answer all of them."""
+    held: list[Piece] = []
+    async for pieces in batches:
+        held += pieces
+        if not whole and not all(isinstance(piece, Usage) for piece in pieces):
             return held
     if not held:
         raise UpstreamBrokenError

@@ -7,7 +7,7 @@ that nobody waits for anybody and who comes late reads from the start. The call 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -20,9 +20,9 @@ from app.services.calls import Book
 from app.services.completion import PASSING_FAILURES
 
 Item = Attempt | Piece
-Source = Callable[[], AsyncGenerator[Item, None]]
+Source = Callable[[], AsyncGenerator[Sequence[Item], None]]
 # What a call is made through, such as a lease.
-Through = Callable[[Source], AsyncGenerator[Item, None]]
+Through = Callable[[Source], AsyncGenerator[Sequence[Item], None]]
 
 # The outcome of an attempt that made no call: the answer of another worker's call is passed on.
 PASSED_ON = "passed_on"
@@ -31,6 +31,8 @@ ANSWERS = frozenset({"ok", PASSED_ON})
 # An answer that grows beyond this takes in nobody else, and drops what all its seats have read.
 MOST_BYTES = 16 * 1024 * 1024
 BYTES_OF_AN_ITEM = 200
+# A seat takes no more in one go, so that writing them down does not hold up the others.
+MOST_AT_ONCE = 256
 
 # A call that failed in passing is made once more, for one of those that wait; then its failure is the answer for all.
 MOST_CALLS = 2
@@ -70,19 +72,22 @@ class Seat:
     ) -> None:
         await self._leave()
 
-    async def ride(self, source: Source) -> AsyncGenerator[Item, None]:
-        """The items of the call, from its first on; `source` makes the call if it has to be made for this seat."""
+    async def ride(self, source: Source) -> AsyncGenerator[Sequence[Item], None]:
+        """The items of the call, from its first on; `source` makes the call if it has to be made for this seat.
+
+        Those that are there when the seat asks come together.
+        """
         self._began = asyncio.get_running_loop().time()
         if self.key is None:
-            async with aclosing(source()) as items:
-                async for item in items:
-                    yield item
+            async with aclosing(source()) as batches:
+                async for items in batches:
+                    yield items
             return
         make = source if self._through is None else partial(self._through, source)
         flight = self._flight = self._flights.board(self.key, self, source=make, book=self._book)
         try:
-            while await flight.has_more(self):
-                yield flight.take(self)
+            while items := await flight.next_of(self):
+                yield items
         except BaseException:
             # At once, before the request's own end: whoever is cut closes the call that nobody else reads.
             await self._leave()
@@ -175,25 +180,22 @@ class _Flight:
         if self._flying is None:
             self._flying = asyncio.create_task(self._fly())
 
-    async def has_more(self, seat: Seat) -> bool:
-        """Wait for the seat's next item; false at the end. Raises what the call failed with."""
+    async def next_of(self, seat: Seat) -> Sequence[Item]:
+        """Wait for what the seat has not had, which are none at the end. Raises what the call failed with."""
         while seat.position >= self._dropped + len(self._items):
             if self._is_over:
                 if self._error is not None:
                     raise self._error.with_traceback(None)
-                return False
+                return ()
             self._news.clear()
             await self._news.wait()
         if seat.position < self._dropped:
             raise FellBehindError
-        return True
-
-    def take(self, seat: Seat) -> Item:
-        """The seat's next item, which is there."""
-        item = self._items[seat.position - self._dropped]
-        seat.position += 1
+        start = seat.position - self._dropped
+        items = self._items[start : start + MOST_AT_ONCE]
+        seat.position += len(items)
         self._room.set()
-        return item
+        return items
 
     async def leave(self, seat: Seat) -> None:
         """Give the seat up. The last one takes the call with it, and waits until its connection is closed."""
@@ -206,6 +208,9 @@ class _Flight:
         if self._flying is not None and not self._flying.done():
             self._flying.cancel()
             await asyncio.wait({self._flying})
+        # Seats know their flight: without this, request and answer would stay until the garbage collector comes.
+        self._books.clear()
+        self._error = None
 
     async def settle(self, settle: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """The first that asks has it done; it goes on for the others if that one leaves."""
@@ -250,17 +255,17 @@ class _Flight:
 
     async def _call(self, source: Source) -> None:
         try:
-            async with aclosing(source()) as items:
-                async for item in items:
-                    await self._add(item)
+            async with aclosing(source()) as batches:
+                async for items in batches:
+                    await self._add(items)
         except Exception as error:  # noqa: BLE001  (whatever it is, it is raised again in every seat)
             self._error = error
 
-    async def _add(self, item: Item) -> None:
-        self._begun = self._begun or isinstance(item, Delta)
-        self._billed = self._billed or (isinstance(item, Attempt) and item.outcome == PASSED_ON)
-        self._items.append(item)
-        self._bytes += _size(item)
+    async def _add(self, items: Sequence[Item]) -> None:
+        self._begun = self._begun or any(isinstance(item, Delta) for item in items)
+        self._billed = self._billed or any(isinstance(item, Attempt) and item.outcome == PASSED_ON for item in items)
+        self._items += items
+        self._bytes += sum(map(_size, items))
         self._wake()
         while self._bytes > self._most_bytes:
             self._end_boarding()

@@ -46,7 +46,7 @@ from app.services.llm_router import RequestFacts
 from app.services.plans import Plans
 from app.services.policy import Policy, PolicyFile
 from app.services.prompting import compose
-from app.services.recorder import Progress, Recorder
+from app.services.recorder import Progress, Recorder, Watched
 from app.services.redaction import Outgoing, Redactor
 from app.services.retrieval import Lookup, Retrieval, SearchQuery
 from app.services.reuse import Reuse
@@ -109,8 +109,10 @@ class Gateway:
         self._clock = clock
         self._make_id = make_id
 
-    def answer(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event, None]:
-        """Answer a request as events: `Started`, deltas, `Finished`. Trouble is raised as `SluiceError`.
+    def answer(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Sequence[Event], None]:
+        """Answer a request as events: `Started`, deltas, `Finished`, as many as come together.
+
+        Trouble is raised as `SluiceError`.
 
         Closing the generator cancels the upstream call; what was written so far is kept and marked as cut.
         """
@@ -143,17 +145,15 @@ class Gateway:
         slot = await self._slot(conversation, request, label=reading.label, policy=policy, view=view, caller=caller)
         await self._cache.disown(slot)
 
-    def _admitted(self, request: ChatRequest, *, caller: Caller, book: Book) -> AsyncGenerator[Event | Progress, None]:
+    def _admitted(self, request: ChatRequest, *, caller: Caller, book: Book) -> Watched:
         """The events of the answer under the caller's limits, which every call counts against."""
 
-        def make_events(counted: Book) -> AsyncGenerator[Event | Progress, None]:
+        def make_events(counted: Book) -> Watched:
             return self._events(request, caller=caller, book=counted)
 
         return self._admission.watch(make_events, request=request, caller=caller, book=book)
 
-    async def _events(
-        self, request: ChatRequest, *, caller: Caller, book: Book
-    ) -> AsyncGenerator[Event | Progress, None]:
+    async def _events(self, request: ChatRequest, *, caller: Caller, book: Book) -> Watched:
         policy, view = self._policies.current, self._catalog.view
         conversation = await self._sessions.load(request, caller=caller)
         reading = await self._read(conversation, request, caller=caller)
@@ -179,9 +179,9 @@ class Gateway:
         work = replace(work, conversation=conversation, searched=found.searched)
         async with self._budgets.hold(work.plan.models, caller=caller, usage=work.expected_usage) as models:
             work = replace(work, plan=replace(work.plan, models=models))
-            async with aclosing(self._complete(work, slot=slot, book=book)) as events:
-                async for event in events:
-                    yield event
+            async with aclosing(self._complete(work, slot=slot, book=book)) as batches:
+                async for events in batches:
+                    yield events
 
     async def _read(self, conversation: Conversation, request: ChatRequest, *, caller: Caller) -> Reading:
         """Classify everything that the request and its history would send."""
@@ -289,25 +289,24 @@ class Gateway:
         caller = conversation.caller
         return self._route(conversation, request, outgoing=outgoing, policy=policy, view=work.view, caller=caller)
 
-    async def _complete(self, work: Work, *, slot: Slot, book: Book) -> AsyncGenerator[Event | Progress, None]:
+    async def _complete(self, work: Work, *, slot: Slot, book: Book) -> Watched:
         """Stream the first model of the plan that answers, or the call that another request has under way for it."""
         draft, route, model, answer_id = Draft(), work.route, "", self._make_id()
         progress = partial(Progress, reading=work.outgoing.reading, messages=work.conversation.messages)
         async with self._cache.seat(slot, work.outgoing, book=book) as seat:
             try:
                 call = partial(self._completion.run, work.plan, work.outgoing, book=seat.book)
-                async with aclosing(seat.ride(call)) as pieces:
-                    async for piece in pieces:
-                        if isinstance(piece, Attempt):
-                            route = seat.note(route, piece)
+                async with aclosing(seat.ride(call)) as batches:
+                    async for items in batches:
+                        for attempt in (item for item in items if isinstance(item, Attempt)):
+                            route = seat.note(route, attempt)
                             yield progress(route=route)
-                            if piece.outcome in ANSWERS:
-                                model = piece.model
-                                yield self._start(model, id=answer_id, route=route, conversation=work.conversation)
-                            continue
-                        draft.add(piece)
-                        if isinstance(piece, Delta):
-                            yield piece
+                            if attempt.outcome in ANSWERS:
+                                model = attempt.model
+                                yield (self._start(model, id=answer_id, route=route, conversation=work.conversation),)
+                        draft.add(item for item in items if not isinstance(item, Attempt))
+                        if deltas := [item for item in items if isinstance(item, Delta)]:
+                            yield deltas
                 yield progress(route=route, called_seconds=seat.seconds)
             except BaseException:
                 # Left, cancelled or broken off: what the client saw is kept, then the end takes its course.
@@ -317,7 +316,7 @@ class Gateway:
             answer = await self._settle(draft, work, model=model, route=route)
             share = partial(self._share, work, draft, answer=answer, slot=slot, seat=seat)
             await self._keeper.keep_whole(work, answer, id=answer_id, first=lambda: seat.once(share))
-            yield finish(answer, cached=self._cache.is_free(slot, seat))
+            yield (finish(answer, cached=self._cache.is_free(slot, seat)),)
 
     async def _share(self, work: Work, draft: Draft, *, answer: CachedAnswer, slot: Slot, seat: Seat) -> None:
         """What is done once for all whose answer this is: it is remembered, and kept for requests to come."""
@@ -333,14 +332,14 @@ class Gateway:
 
     async def _replay(
         self, kept: CachedAnswer, conversation: Conversation, *, slot: Slot, id: str
-    ) -> AsyncGenerator[Event, None]:
+    ) -> AsyncGenerator[Sequence[Event], None]:
         """A kept answer as the events it was made of."""
         route = replace(kept.route, history=conversation.history)
         await self._cache.note_served(id, slot, kept)
-        yield self._start(kept.model, id=id, route=route, conversation=conversation)
-        async for delta in self._cache.pace(kept):
-            yield delta
-        yield finish(replace(kept, route=route), cached=True)
+        yield (self._start(kept.model, id=id, route=route, conversation=conversation),)
+        async for deltas in self._cache.pace(kept):
+            yield deltas
+        yield (finish(replace(kept, route=route), cached=True),)
 
     def _start(self, model: str, *, id: str, route: Route, conversation: Conversation) -> Started:
         return Started(id=id, model=model, created=self._clock(), route=route, session_id=conversation.session_id)

@@ -101,7 +101,9 @@ class Health:
         A request that the model rightly refused is no failure, and a call that was left says nothing.
         """
         began = self._monotonic()
-        breaker = self._breakers.setdefault(model, Breaker())
+        breaker = self._breakers.get(model)
+        if breaker is None:
+            breaker = self._breakers[model] = Breaker()
         probe = breaker.try_probe(began)
         silent = True
 

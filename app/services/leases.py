@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, nullcontext
 
 from app.models import Attempt, Label, Stop
 from app.protocols import CacheStore
@@ -19,7 +19,10 @@ LOOK_EVERY = 0.05
 
 
 class LeasedCalls:
-    """Calls to models under leases in a store that all workers share. `make_id` names this worker as a holder."""
+    """Calls to models under leases in a store that workers share. `make_id` names this worker as a holder.
+
+    In a store that is this worker's alone there is nobody to hold a lease against.
+    """
 
     def __init__(
         self,
@@ -27,36 +30,38 @@ class LeasedCalls:
         store: CacheStore,
         cache: AnswerCache,
         make_id: Callable[[], str],
+        is_shared: bool = True,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
+        self._is_shared = is_shared
         self._store = store
         self._cache = cache
         self._holder = make_id().encode()
         self._lease_seconds = lease_seconds
 
-    async def run(self, key: str, slot: Slot, *, label: Label, call: Source) -> AsyncGenerator[Item, None]:
+    async def run(self, key: str, slot: Slot, *, label: Label, call: Source) -> AsyncGenerator[Sequence[Item], None]:
         """The items of the call, or those of an answer that was kept since this request looked for one.
 
         `label` is the request's: an answer that drew on more than the request did is above it, and not for it.
         """
         held = False
         while not held:
-            held = await self._store.add(_place(key), self._holder, ttl=self._lease_seconds)
+            held = not self._is_shared or await self._store.add(_place(key), self._holder, ttl=self._lease_seconds)
             # Looked for after the lease, so that nothing can be kept between the two.
             entry = await self._cache.find(slot)
             if entry is not None and entry.answer.label <= label:
-                for item in _items(entry.answer):
-                    yield item
+                yield _items(entry.answer)
                 return
             if not held:
                 await asyncio.sleep(LOOK_EVERY)
-        async with self._held(key), aclosing(call()) as items:
-            async for item in items:
-                yield item
+        async with self._held(key) if self._is_shared else nullcontext(), aclosing(call()) as batches:
+            async for items in batches:
+                yield items
 
     async def release(self, key: str) -> None:
         """Whoever waits may go on: the answer is kept, or will not be."""
-        await self._store.discard(_place(key), self._holder)
+        if self._is_shared:
+            await self._store.discard(_place(key), self._holder)
 
     @asynccontextmanager
     async def _held(self, key: str) -> AsyncIterator[None]:

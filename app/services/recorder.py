@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +39,10 @@ class Progress:
     messages: tuple[Message, ...]
     route: Route | None = None
     called_seconds: float = 0.0
+
+
+# What the pipeline yields: the events that come together, and what is for the recorder alone.
+Watched = AsyncGenerator[Sequence[Event] | Progress, None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,9 +102,7 @@ class Recorder:
         self._clock = clock
         self._monotonic = monotonic
 
-    def watch(
-        self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
-    ) -> AsyncGenerator[Event, None]:
+    def watch(self, make_events: Callable[[Book], Watched], *, caller: Caller) -> AsyncGenerator[Sequence[Event], None]:
         """Yield the events as they are and record the request when they end, fail or are left.
 
         What they book is on the record too, whether anybody saw the answer or not.
@@ -108,24 +110,24 @@ class Recorder:
         return trace_answer(self._watch(make_events, caller=caller), caller=caller, tracer=self._tracer)
 
     async def _watch(
-        self, make_events: Callable[[Book], AsyncGenerator[Event | Progress, None]], *, caller: Caller
-    ) -> AsyncGenerator[Event, None]:
+        self, make_events: Callable[[Book], Watched], *, caller: Caller
+    ) -> AsyncGenerator[Sequence[Event], None]:
         watch = _Watch(caller=caller, began=self._monotonic(), answer=self._audit.digest_text())
 
         def book(charge: Charge) -> None:
             watch.charges.append(charge)
             self._ledger.book(charge, caller=caller, label=watch.label)
 
-        events = make_events(book)
+        batches = make_events(book)
         self._metrics.in_flight.inc()
         try:
-            async with aclosing(events):
-                async for event in events:
-                    if isinstance(event, Progress):
-                        watch.progress = event
+            async with aclosing(batches):
+                async for events in batches:
+                    if isinstance(events, Progress):
+                        watch.progress = events
                         continue
-                    self._note(watch, event)
-                    yield event
+                    self._note(watch, events)
+                    yield events
         except SluiceError as error:
             watch.outcome = error.code
             if isinstance(error, NotClearedError):
@@ -138,18 +140,20 @@ class Recorder:
             self._metrics.in_flight.dec()
             self._record(watch, seconds=self._monotonic() - watch.began)
 
-    def _note(self, watch: _Watch, event: Event) -> None:
-        match event:
-            case Started():
-                watch.started = event
-                watch.first_token_seconds = self._monotonic() - watch.began
-            case Delta():
-                watch.answer.add(event.content)
-                if event.tool_calls:
-                    watch.answer.add(*(call.arguments for call in event.tool_calls))
-            case Finished():
-                watch.finished = event
-                watch.outcome = "ok"
+    def _note(self, watch: _Watch, events: Sequence[Event]) -> None:
+        texts = []
+        for event in events:
+            match event:
+                case Delta():
+                    texts.append(event.content)
+                    texts += [call.arguments for call in event.tool_calls]
+                case Started():
+                    watch.started = event
+                    watch.first_token_seconds = self._monotonic() - watch.began
+                case Finished():
+                    watch.finished = event
+                    watch.outcome = "ok"
+        watch.answer.add(*texts)
 
     def _record(self, watch: _Watch, *, seconds: float) -> None:
         started = watch.started

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -21,22 +21,15 @@ _TAG = re.compile(r"<[A-Za-z/!]")
 _DEFINITION = re.compile(r"[\s>*+-]*\[[^\]]*\]:")
 
 
-async def restore(pieces: AsyncGenerator[Piece, None], *, values: Mapping[str, str]) -> AsyncGenerator[Piece, None]:
+async def restore(
+    batches: AsyncGenerator[Sequence[Piece], None], *, values: Mapping[str, str]
+) -> AsyncGenerator[Sequence[Piece], None]:
     """The pieces of an answer with values in place of their placeholders; what may be a part of one is held back."""
     restoration = _Restoration(values)
-    async with aclosing(pieces):
-        async for piece in pieces:
-            match piece:
-                case Delta():
-                    restored = restoration.feed(piece)
-                    if restored is not None:
-                        yield restored
-                case Stop():
-                    for delta in restoration.flush(piece.index):
-                        yield delta
-                    yield piece
-                case Usage():
-                    yield piece
+    async with aclosing(batches):
+        async for pieces in batches:
+            if restored := list(restoration.restore(pieces)):
+                yield restored
 
 
 class _Restoration:
@@ -45,6 +38,19 @@ class _Restoration:
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
         self._texts: dict[tuple[int, str | int], _Text] = {}
+
+    def restore(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            match piece:
+                case Delta():
+                    restored = self.feed(piece)
+                    if restored is not None:
+                        yield restored
+                case Stop():
+                    yield from self.flush(piece.index)
+                    yield piece
+                case Usage():
+                    yield piece
 
     def feed(self, delta: Delta) -> Delta | None:
         """The delta with what can be said for sure; `None` if nothing can."""

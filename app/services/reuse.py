@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -121,12 +121,15 @@ class Reuse:
     def _served(self, tenant: str, answer_id: str) -> str:
         return "served:" + hmac.digest(self.secret, f"{tenant}\0{answer_id}".encode(), hashlib.sha256).hex()
 
-    async def pace(self, kept: CachedAnswer) -> AsyncGenerator[Delta, None]:
-        """The pieces of a kept answer, at once or with pauses between them."""
+    async def pace(self, kept: CachedAnswer) -> AsyncGenerator[Sequence[Delta], None]:
+        """The pieces of a kept answer, all together or one by one with pauses between them."""
+        if not self.pause:
+            yield kept.deltas
+            return
         for number, delta in enumerate(kept.deltas):
-            if number and self.pause:
+            if number:
                 await asyncio.sleep(self.pause)
-            yield delta
+            yield (delta,)
 
 
 def _replayed(entry: Entry, *, cache: str) -> CachedAnswer:

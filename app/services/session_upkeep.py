@@ -67,7 +67,7 @@ class _Answer:
     label: Label
 
 
-Ask = Callable[[ChatRequest, Caller], AsyncGenerator[Event, None]]
+Ask = Callable[[ChatRequest, Caller], AsyncGenerator[Sequence[Event], None]]
 
 
 class SessionUpkeep:
@@ -201,8 +201,8 @@ class SessionUpkeep:
         label = mark
         # What the key asks for itself is not kept waiting by this; the tokens count.
         limits = replace(chore.caller.limits, requests_per_minute=None)
-        async with aclosing(self._ask(request, replace(chore.caller, limits=limits))) as events:
-            async for event in events:
+        async with aclosing(self._ask(request, replace(chore.caller, limits=limits))) as batches:
+            async for event in _one_by_one(batches):
                 match event:
                     case Started() if event.model.startswith(BUILTIN):
                         return None
@@ -214,6 +214,12 @@ class SessionUpkeep:
                         return None
         text = "".join(pieces).strip()
         return _Answer(text=text, label=label) if text else None
+
+
+async def _one_by_one(batches: AsyncGenerator[Sequence[Event], None]) -> AsyncGenerator[Event, None]:
+    async for events in batches:
+        for event in events:
+            yield event
 
 
 def _to_summarise(session: Session, *, window: int | None) -> Sequence[Turn]:

@@ -24,27 +24,28 @@ PROVIDER_NAMES = {"gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"
 
 
 def trace_answer(
-    events: AsyncGenerator[Event, None], *, caller: Caller, tracer: Tracer | None
-) -> AsyncGenerator[Event, None]:
+    events: AsyncGenerator[Sequence[Event], None], *, caller: Caller, tracer: Tracer | None
+) -> AsyncGenerator[Sequence[Event], None]:
     """The same events, as a span of their own and one from the first token on."""
     return events if tracer is None else _trace_answer(events, caller=caller, tracer=tracer)
 
 
 async def _trace_answer(
-    events: AsyncGenerator[Event, None], *, caller: Caller, tracer: Tracer
-) -> AsyncGenerator[Event, None]:
+    batches: AsyncGenerator[Sequence[Event], None], *, caller: Caller, tracer: Tracer
+) -> AsyncGenerator[Sequence[Event], None]:
     streaming = NOTHING
     with tracer.begin("answer") as span:
         span.set({"sluice.tenant": caller.tenant})
         try:
-            async with aclosing(events):
-                async for event in events:
-                    if isinstance(event, Started):
-                        span.set(_of_start(event))
-                        streaming = span.step("streaming")
-                    elif isinstance(event, Finished):
-                        span.set(_of_finish(event))
-                    yield event
+            async with aclosing(batches):
+                async for events in batches:
+                    for event in events:
+                        if isinstance(event, Started):
+                            span.set(_of_start(event))
+                            streaming = span.step("streaming")
+                        elif isinstance(event, Finished):
+                            span.set(_of_finish(event))
+                    yield events
         except BaseException as error:
             streaming.fail(name_of(error))
             raise
@@ -77,27 +78,27 @@ def _of_finish(event: Finished) -> Attributes:
     }
 
 
-def trace_call(pieces: AsyncGenerator[Piece, None], *, call: Call) -> AsyncGenerator[Piece, None]:
+def trace_call(batches: AsyncGenerator[Sequence[Piece], None], *, call: Call) -> AsyncGenerator[Sequence[Piece], None]:
     """The same pieces, as the span of one call to a model: a step of the request that the call is made for."""
     span = step("chat", kind=SpanKind.CLIENT)
-    return _trace_call(pieces, call=call, span=span) if isinstance(span, RecordedSpan) else pieces
+    return _trace_call(batches, call=call, span=span) if isinstance(span, RecordedSpan) else batches
 
 
 async def _trace_call(
-    pieces: AsyncGenerator[Piece, None], *, call: Call, span: RecordedSpan
-) -> AsyncGenerator[Piece, None]:
+    batches: AsyncGenerator[Sequence[Piece], None], *, call: Call, span: RecordedSpan
+) -> AsyncGenerator[Sequence[Piece], None]:
     draft, began = Draft(), time.monotonic()
     with span:
         span.name = f"chat {call.model.name}"
         span.set(_of_model(call.model, operation="chat", label=call.dispatch.label))
         span.set(_of_request(call))
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
+            async with aclosing(batches):
+                async for pieces in batches:
                     if not draft.deltas:
                         span.set({"gen_ai.response.time_to_first_chunk": time.monotonic() - began})
-                    draft.add(piece)
-                    yield piece
+                    draft.add(pieces)
+                    yield pieces
         finally:
             reasons = draft.finish_reasons
             span.set({**_of_usage(call.usage), "gen_ai.response.finish_reasons": reasons or None})

@@ -76,7 +76,8 @@ async def served(pair: Pair, *, services: Services, apart: str = "") -> bool:
 async def _ask(system: Message, text: str, *, services: Services) -> str:
     """What the cache did."""
     request = replace(REQUEST, messages=(system, Message.of("user", text)))
-    started = [event async for event in services.gateway.answer(request, caller=Caller()) if isinstance(event, Started)]
+    batches = services.gateway.answer(request, caller=Caller())
+    started = [event async for events in batches for event in events if isinstance(event, Started)]
     return started[0].route.cache
 
 

@@ -19,6 +19,7 @@ from app.services.health import Health
 from app.services.llm_router import Plan
 from app.utils.monitoring import Metrics
 from tests.services.test_completion import ignore, outgoing
+from tests.support.batches import one_by_one
 from tests.support.behaviours import NoResponse
 from tests.support.dialects import OllamaDialect, OpenAIDialect
 from tests.support.service import Service, running
@@ -101,9 +102,8 @@ async def test_a_server_declared_local_whose_peer_is_not_local_is_sent_nothing(
         metrics=CallMetrics(Metrics(version="0")),
     )
     prompt = Prompt(messages=(Message.of("user", canary),))
-    answer = completion.run(
-        Plan(rule="local", models=(local,), considered=()), outgoing(prompt, label=label), book=ignore
-    )
+    plan = Plan(rule="local", models=(local,), considered=())
+    answer = one_by_one(completion.run(plan, outgoing(prompt, label=label), book=ignore))
     assert await anext(answer) == Attempt(model="vllm/own", outcome="peer_not_local")
     with pytest.raises(PeerNotLocalError):
         await anext(answer)

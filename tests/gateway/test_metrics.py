@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import Any
 import pytest
 
 from app.errors import NotClearedError
-from app.models import Caller, Event, Label, RetrievalScope
+from app.models import Caller, Label, RetrievalScope
 from app.services.calls import Book
 from app.services.decisions import Decisions
 from app.services.labels import Reading
-from app.services.recorder import Progress, Recorder
+from app.services.recorder import Progress, Recorder, Watched
 from app.services.retrieval import Found
 from app.services.search import Search
 from app.utils.instruments import INSTRUMENTS
@@ -249,7 +248,7 @@ class DenyingSearch(Search):
         raise NotClearedError(model=self._model)
 
 
-async def refuse(_book: Book) -> AsyncGenerator[Event | Progress, None]:
+async def refuse(_book: Book) -> Watched:
     for model in (CLOUD,):
         raise NotClearedError(model=model)
     yield Progress(reading=Reading(), messages=())

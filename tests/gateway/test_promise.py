@@ -19,6 +19,7 @@ from app.stores.sql.sessions import SqlSessionStore
 from app.wiring import Services, open_services
 from tests.gateway.conftest import cloud_settings
 from tests.support.answer import Answer, Behaviour
+from tests.support.batches import one_by_one
 from tests.support.behaviours import CutMidStream, HalfJson, ResetConnection, Status
 from tests.support.canaries import invent_words
 from tests.support.http import RecordedRequest
@@ -175,7 +176,7 @@ class Client:
         """The route and the text of the answer as far as they came, and whether a model was asked at all."""
         route, answer, was_sent = None, "", True
         try:
-            async for event in self._world.services.gateway.answer(request, caller=self._caller):
+            async for event in one_by_one(self._world.services.gateway.answer(request, caller=self._caller)):
                 if isinstance(event, Started):
                     route = event.route
                     model = self._world.services.catalog.view.find(event.model)

@@ -20,6 +20,7 @@ from app.stores.memory_cache import MemoryCache
 from tests.gateway.conftest import CLOUD, Gateway
 from tests.no_leak.test_rules import answer, cache, slot
 from tests.support.answer import Answer
+from tests.support.batches import one_by_one
 from tests.support.behaviours import SlowFirstToken
 
 QUESTION = "How can I buy a car?"
@@ -85,11 +86,10 @@ async def test_a_confidential_request_neither_joins_a_flight_nor_serves_one(gate
 
 
 async def run(calls: LeasedCalls, *, label: Label) -> list[Item]:
-    async def call() -> AsyncGenerator[Item, None]:
-        yield Attempt(model="own", outcome="ok")
-        yield Delta(content="own")
+    async def call() -> AsyncGenerator[Sequence[Item], None]:
+        yield Attempt(model="own", outcome="ok"), Delta(content="own")
 
-    async with aclosing(calls.run("flight", slot(), label=label, call=call)) as items:
+    async with aclosing(one_by_one(calls.run("flight", slot(), label=label, call=call))) as items:
         return [item async for item in items]
 
 

@@ -23,6 +23,7 @@ from app.models import (
     Usage,
 )
 from app.protocols import ChatProvider
+from tests.support.batches import one_by_one
 
 QUESTION = (Message.of("user", "At what temperature does water boil?"),)
 
@@ -85,7 +86,7 @@ def dispatch_local_builtin(
 
 
 async def collect(provider: ChatProvider, dispatch: Dispatch[Prompt]) -> list[Piece]:
-    return [piece async for piece in provider.complete(dispatch)]
+    return [piece async for piece in one_by_one(provider.complete(dispatch))]
 
 
 async def collect_until_failure(
@@ -94,7 +95,7 @@ async def collect_until_failure(
     """What a call that fails gives out before it does, and how it fails."""
     pieces = []
     try:
-        async for piece in provider.complete(dispatch):
+        async for piece in one_by_one(provider.complete(dispatch)):
             pieces.append(piece)  # noqa: PERF401  (a comprehension would lose what came before the error)
     except UpstreamError as error:
         return pieces, error

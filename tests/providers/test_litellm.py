@@ -54,6 +54,7 @@ from tests.providers.calls import (
     usages_of,
 )
 from tests.support.answer import Answer, Behaviour
+from tests.support.batches import one_by_one
 from tests.support.behaviours import (
     CloseWithoutLastChunk,
     ContentFilter,
@@ -368,8 +369,7 @@ async def test_closing_the_iterator_leaves_the_upstream_at_once(
     provider: ChatProvider, upstream: ScriptedUpstream, route: str
 ) -> None:
     upstream.script = StallMidStream(after=2)
-    pieces = provider.complete(dispatch_to(MODELS[route]))
-    assert isinstance(pieces, AsyncGenerator)
+    pieces = one_by_one(provider.complete(dispatch_to(MODELS[route])))
     first = await anext(pieces)
     assert (await anext(pieces) if first == Opening() else first) == Delta(content="Water ")
     await pieces.aclose()

@@ -55,6 +55,7 @@ from tests.providers.calls import (
     usages_of,
 )
 from tests.support.answer import Answer, Behaviour
+from tests.support.batches import one_by_one
 from tests.support.behaviours import (
     Chopped,
     CloseWithoutLastChunk,
@@ -440,7 +441,7 @@ async def test_a_server_that_is_not_there_is_unavailable(egress: Egress) -> None
 
 async def test_closing_the_iterator_leaves_the_upstream_at_once(upstream: ScriptedUpstream, egress: Egress) -> None:
     upstream.script = [StallMidStream(after=1)]
-    pieces = provider_at(upstream, egress=egress).complete(dispatch_local())
+    pieces = one_by_one(provider_at(upstream, egress=egress).complete(dispatch_local()))
     assert await anext(pieces) == Delta(content="Water ")
     await pieces.aclose()
     await upstream.wait_cancelled(within=0.1)

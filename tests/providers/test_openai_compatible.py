@@ -65,6 +65,7 @@ from tests.providers.calls import (
 )
 from tests.support.answer import Answer, Behaviour
 from tests.support.answer import Dialect as Protocol
+from tests.support.batches import one_by_one
 from tests.support.behaviours import (
     Chopped,
     CloseWithoutLastChunk,
@@ -566,7 +567,7 @@ async def test_a_stall_ends_at_the_egress_time_limit(upstream: ScriptedUpstream)
 
 async def test_closing_the_iterator_leaves_the_upstream_at_once(upstream: ScriptedUpstream, egress: Egress) -> None:
     upstream.script = StallMidStream(after=1)
-    pieces = provider_at(upstream, egress=egress).complete(dispatch_to("openai/gpt-4o"))
+    pieces = one_by_one(provider_at(upstream, egress=egress).complete(dispatch_to("openai/gpt-4o")))
     assert [await anext(pieces), await anext(pieces)] == [Opening(), Delta(content="Water ")]
     await pieces.aclose()
     await upstream.wait_cancelled(within=0.1)
@@ -608,7 +609,7 @@ async def test_the_connection_serves_again_if_the_body_ends_a_moment_after_its_c
     gate = asyncio.Event()
     upstream.script = [SlowEnd(gate), Answer()]
     provider = provider_at(upstream, egress=egress)
-    async for piece in provider.complete(dispatch_to("openai/gpt-4o")):
+    async for piece in one_by_one(provider.complete(dispatch_to("openai/gpt-4o"))):
         if isinstance(piece, Usage) and opens:
             gate.set()
     await collect(provider, dispatch_to("openai/gpt-4o"))
@@ -656,18 +657,18 @@ def test_no_bytes_however_odd_decode_to_anything_but_an_object(data: bytes) -> N
 def test_data_of_several_lines_is_one_event_and_other_fields_are_none() -> None:
     buffer = EventBuffer()
     lines = [b"\xef\xbb\xbfid: 7", b": comment", b"event: x", b"data: one", b"data:two", b"retry: 1"]
-    assert [buffer.feed(line) for line in lines] == [None] * len(lines)
-    assert buffer.feed(b"") == b"one\ntwo"
-    assert buffer.feed(b"") is None
+    assert buffer.feed(lines) == []
+    assert buffer.feed([b""]) == [b"one\ntwo"]
+    assert buffer.feed([b""]) == []
 
 
 def test_an_event_without_end_is_broken_before_it_fills_the_memory() -> None:
     buffer = EventBuffer()
     piece = b"data:" + b"x" * (LONGEST_LINE // 4)
     for _ in range(4):
-        buffer.feed(piece)
+        buffer.feed([piece])
     with pytest.raises(UpstreamBrokenError):
-        buffer.feed(piece)
+        buffer.feed([piece])
 
 
 def test_content_after_the_finish_is_broken() -> None:

@@ -404,7 +404,7 @@ class Flood:
         self.written = 0
         self.closed = asyncio.Event()
 
-    def answer(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Event, None]:
+    def answer(self, request: ChatRequest, *, caller: Caller) -> AsyncGenerator[Sequence[Event], None]:
         return (
             self._flood()
             if "everything" in request.messages[-1].text
@@ -414,11 +414,11 @@ class Flood:
     def instead_of_pipeline(self, services: Services) -> Services:
         return replace(services, gateway=cast(Pipeline, self))
 
-    async def _flood(self) -> AsyncGenerator[Event, None]:
+    async def _flood(self) -> AsyncGenerator[Sequence[Event], None]:
         try:
             while True:
                 self.written += len(self.piece)
-                yield Delta(content=self.piece)
+                yield (Delta(content=self.piece),)
         finally:
             self.closed.set()
 

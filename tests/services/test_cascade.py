@@ -31,6 +31,7 @@ from app.services.llm_router import RequestFacts, plan
 from app.services.redaction import Redacted
 from tests.services.test_completion import GOOD, ScriptedProvider, completion, ignore, model, outgoing, plan_of, reading
 from tests.services.test_llm_router import FACTS, LARGE, LLAMA, MIDDLE, SMALL, names, view
+from tests.support.batches import one_by_one
 
 CASCADE = Cascade(first="of-cheap/cheap", min_logprob=-0.5)
 CASCADE_ON_SMALL = Cascade(first=SMALL.id, min_logprob=-0.4)
@@ -94,7 +95,7 @@ async def run(
     service, health = completion(provider)
     chosen = replace(plan_of(model("cheap"), model("strong")), cascade=cascade)
     prompt = replace(PROMPT, sampling=sampling or Sampling())
-    items = [item async for item in service.run(chosen, outgoing(prompt), book=ignore)]
+    items = [item async for item in one_by_one(service.run(chosen, outgoing(prompt), book=ignore))]
     assert not health.view.open
     outcomes = [f"{item.model}: {item.outcome}" for item in items if isinstance(item, Attempt)]
     return outcomes, [item for item in items if not isinstance(item, Attempt | Usage)]
@@ -188,7 +189,7 @@ async def test_every_call_of_a_cascade_is_booked_once() -> None:
     service, _ = completion(provider)
     charges: list[Charge] = []
     chosen = replace(plan_of(model("cheap"), model("strong")), cascade=AGREEMENT)
-    items = [item async for item in service.run(chosen, outgoing(PROMPT), book=charges.append)]
+    items = [item async for item in one_by_one(service.run(chosen, outgoing(PROMPT), book=charges.append))]
     assert [charge.model for charge in charges] == ["of-cheap/cheap", "of-cheap/cheap", "of-strong/strong"]
     attempts = [item for item in items if isinstance(item, Attempt)]
     told = Usage(prompt_tokens=9, completion_tokens=6)
@@ -211,7 +212,7 @@ async def test_a_redacted_cheap_model_and_a_local_strong_one_share_one_plan() ->
     strong = replace(model("strong", locality=Locality.LOCAL), clearance=Label.CONFIDENTIAL)
     chosen = replace(plan_of(model("cheap"), strong), cascade=CASCADE)
     both = outgoing(PROMPT, label=Label.CONFIDENTIAL, redacted=bare)
-    items = [item async for item in service.run(chosen, both, book=ignore)]
+    items = [item async for item in one_by_one(service.run(chosen, both, book=ignore))]
     assert [(sent.label, sent.payload.messages[0].text) for sent in provider.sent] == [
         (Label.INTERNAL, "Pay [CARD#1#abc]"),
         (Label.CONFIDENTIAL, "Hi"),
@@ -227,7 +228,7 @@ async def test_values_come_back_in_a_doubted_answer_that_is_given_out_after_all(
     service, _ = completion(provider)
     chosen = replace(plan_of(model("cheap"), model("strong")), cascade=CASCADE)
     both = outgoing(PROMPT, label=Label.CONFIDENTIAL, redacted=bare)
-    items = [item async for item in service.run(chosen, both, book=ignore)]
+    items = [item async for item in one_by_one(service.run(chosen, both, book=ignore))]
     assert "".join(item.content for item in items if isinstance(item, Delta)) == "Pay 4111."
 
 

@@ -58,7 +58,7 @@ class Answering:
         self.status = status
         self.probes = 0
 
-    def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         raise AssertionError("a catalog sends nothing")
 
     async def probe(self) -> ProviderStatus:

@@ -48,6 +48,7 @@ from app.services.labels import Reading
 from app.services.llm_router import Plan
 from app.services.redaction import Outgoing, Redacted
 from app.utils.monitoring import Metrics
+from tests.support.batches import one_by_one
 
 TIMEOUTS = TimeOuts(first_token=0.05, first_token_local=0.2, between_tokens=0.05, total=5.0)
 THINKING = Delta()
@@ -70,7 +71,7 @@ class ScriptedProvider:
     def asked(self) -> list[str]:
         return [dispatch.model.name for dispatch in self.sent]
 
-    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         self.sent.append(dispatch)
         scripts = self._calls[dispatch.model.name]
         script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
@@ -83,7 +84,7 @@ class ScriptedProvider:
                 if isinstance(step, float):
                     await asyncio.sleep(step)
                 else:
-                    yield step
+                    yield (step,)
         finally:
             self.open -= 1
 
@@ -145,7 +146,9 @@ async def run(
     outcomes: list[str] = []
     pieces: list[Piece] = []
     try:
-        async for item in service.run(plan, outgoing(prompt(stream=stream, sampling=sampling)), book=ignore):
+        async for item in one_by_one(
+            service.run(plan, outgoing(prompt(stream=stream, sampling=sampling)), book=ignore)
+        ):
             if isinstance(item, Attempt):
                 outcomes.append(f"{item.model.partition('/')[2]}: {item.outcome}")
             else:
@@ -289,7 +292,7 @@ async def test_the_total_time_out_is_for_all_attempts_together() -> None:
     )
     plan = plan_of(*map(model, "abc"))
     with pytest.raises(UpstreamTimeoutError):
-        _ = [item async for item in service.run(plan, outgoing(prompt()), book=ignore)]
+        _ = [item async for item in one_by_one(service.run(plan, outgoing(prompt()), book=ignore))]
     assert provider.asked == ["a", "b"]
 
 
@@ -326,7 +329,7 @@ async def test_no_more_calls_than_the_limit_reach_a_model_and_the_queue_is_bound
     plan = plan_of(model("a"), model("b"))
 
     async def answered_by() -> str:
-        items = [item async for item in service.run(plan, outgoing(prompt()), book=ignore)]
+        items = [item async for item in one_by_one(service.run(plan, outgoing(prompt()), book=ignore))]
         return next(item.model for item in items if isinstance(item, Attempt) and item.outcome == "ok")
 
     answers = await asyncio.gather(*(answered_by() for _ in range(6)))
@@ -344,7 +347,7 @@ async def test_a_full_model_without_a_fallback_says_that_it_is_busy() -> None:
 
 
 async def _collect(service: Completion, plan: Plan) -> list[Attempt | Piece]:
-    return [item async for item in service.run(plan, outgoing(prompt()), book=ignore)]
+    return [item async for item in one_by_one(service.run(plan, outgoing(prompt()), book=ignore))]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -417,7 +420,7 @@ async def test_what_was_written_in_vain_is_booked_and_told_with_the_attempt() ->
     service, _ = completion(provider)
     charges: list[Charge] = []
     plan = plan_of(model("a"), model("b"))
-    items = [item async for item in service.run(plan, outgoing(prompt()), book=charges.append)]
+    items = [item async for item in one_by_one(service.run(plan, outgoing(prompt()), book=charges.append))]
     thought = Usage(prompt_tokens=8, completion_tokens=2, estimated=True)
     assert items[0] == Attempt(model="of-a/a", outcome="upstream_timeout", usage=thought)
     assert [charge.usage for charge in charges] == [thought, GOOD[-1]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import gc
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from app.errors import ContentFilterError, UpstreamBrokenError, UpstreamError, UpstreamUnavailableError
 from app.models import Attempt, Charge, Complexity, Delta, Label, Route, Stop, Usage
 from app.services.flights import PASSED_ON, FellBehindError, Flights, Item, Seat, Source
+from tests.support.batches import one_by_one
 
 ROUTE = Route(
     label=Label.PUBLIC, complexity=Complexity.SIMPLE, complexity_score=0.0, raised_by=(), rule="", candidates=()
@@ -35,7 +38,7 @@ class Calls:
         self.cancelled = 0
         self.go = asyncio.Semaphore(0) if gated else None
 
-    async def __call__(self) -> AsyncGenerator[Item, None]:
+    async def __call__(self) -> AsyncGenerator[Sequence[Item], None]:
         self.made += 1
         try:
             for item in self.items:
@@ -43,7 +46,7 @@ class Calls:
                     await self.go.acquire()
                 if isinstance(item, Exception):
                     raise item
-                yield item
+                yield (item,)
         except (asyncio.CancelledError, GeneratorExit):
             self.cancelled += 1
             raise
@@ -55,7 +58,7 @@ class Calls:
 
 
 async def ride(flights: Flights, source: Source, *, key: str | None = "key") -> list[Item]:
-    async with flights.seat(key, book=unbooked) as seat, aclosing(seat.ride(source)) as items:
+    async with flights.seat(key, book=unbooked) as seat, aclosing(one_by_one(seat.ride(source))) as items:
         return [item async for item in items]
 
 
@@ -96,7 +99,7 @@ async def test_a_piece_is_given_out_when_it_arrives() -> None:
     got: list[Item] = []
 
     async def read() -> None:
-        async with flights.seat("key", book=unbooked) as seat, aclosing(seat.ride(calls)) as items:
+        async with flights.seat("key", book=unbooked) as seat, aclosing(one_by_one(seat.ride(calls))) as items:
             async for item in items:
                 got.append(item)  # noqa: PERF401  (each is looked at while the next has not come)
 
@@ -143,16 +146,16 @@ async def test_a_call_is_booked_for_who_still_reads_it(stays: bool) -> None:
     async def read(name: str) -> None:
         async with flights.seat("key", book=paid[name].append) as seat:
 
-            async def call() -> AsyncGenerator[Item, None]:
+            async def call() -> AsyncGenerator[Sequence[Item], None]:
                 try:
-                    async with aclosing(calls()) as items:
-                        async for item in items:
-                            yield item
+                    async with aclosing(calls()) as batches:
+                        async for items in batches:
+                            yield items
                 finally:
                     seat.book(charge)
 
-            async with aclosing(seat.ride(call)) as items:
-                async for _ in items:
+            async with aclosing(seat.ride(call)) as batches:
+                async for _ in batches:
                     pass
 
     leader = asyncio.create_task(read("leader"))
@@ -171,7 +174,7 @@ async def test_a_call_is_booked_for_who_still_reads_it(stays: bool) -> None:
 
 async def test_a_slow_reader_holds_up_nobody() -> None:
     flights, calls = Flights(), Calls()
-    async with flights.seat("key", book=unbooked) as slow, aclosing(slow.ride(calls)) as items:
+    async with flights.seat("key", book=unbooked) as slow, aclosing(one_by_one(slow.ride(calls))) as items:
         await anext(items)
         assert await ride(flights, calls) == list(ITEMS)
         assert [item async for item in items] == list(ITEMS[1:])
@@ -220,7 +223,7 @@ async def test_a_call_that_broke_after_content_is_not_made_again() -> None:
 async def test_memory_is_bounded_the_slow_are_left_behind_and_nobody_else_is_taken_in() -> None:
     long = tuple(Delta(content="x" * 1000) for _ in range(200))
     flights, calls = Flights(most_bytes=20_000), Calls(long, gated=True)
-    async with flights.seat("key", book=unbooked) as slow, aclosing(slow.ride(calls)) as items:
+    async with flights.seat("key", book=unbooked) as slow, aclosing(one_by_one(slow.ride(calls))) as items:
         calls.let_through(1)
         await anext(items)
         fast = asyncio.create_task(ride(flights, calls))
@@ -237,7 +240,7 @@ async def test_memory_is_bounded_the_slow_are_left_behind_and_nobody_else_is_tak
 async def test_a_reader_that_is_alone_with_a_long_answer_is_waited_for() -> None:
     long = tuple(Delta(content="x" * 1000) for _ in range(200))
     flights, calls = Flights(most_bytes=20_000), Calls(long)
-    async with flights.seat("key", book=unbooked) as seat, aclosing(seat.ride(calls)) as items:
+    async with flights.seat("key", book=unbooked) as seat, aclosing(one_by_one(seat.ride(calls))) as items:
         assert await anext(items) == long[0]
         await settled()
         assert [item async for item in items] == list(long[1:])
@@ -247,7 +250,7 @@ async def test_a_reader_that_is_alone_with_a_long_answer_is_waited_for() -> None
 
 async def note(flights: Flights, calls: Source, then: Callable[[Seat], Awaitable[None]]) -> tuple[Route, bool]:
     route = ROUTE
-    async with flights.seat("key", book=unbooked) as seat, aclosing(seat.ride(calls)) as items:
+    async with flights.seat("key", book=unbooked) as seat, aclosing(one_by_one(seat.ride(calls))) as items:
         async for item in items:
             if isinstance(item, Attempt):
                 route = seat.note(route, item)
@@ -290,3 +293,20 @@ async def test_a_follower_takes_over_the_bill_of_a_leader_that_left() -> None:
     leader.cancel()
     calls.let_through(10)
     assert [bill for _, bill in await asyncio.gather(*followers)].count(True) == 1
+
+
+async def test_what_is_over_goes_without_the_garbage_collector() -> None:
+    """A seat knows its flight and the flight its seats; with them go a request and its answer."""
+    gc.disable()
+    try:
+        flights = Flights()
+        seat = flights.seat("key", book=unbooked)
+        async with seat:
+            async for _ in seat.ride(Calls()):
+                pass
+        gone = weakref.ref(seat)
+        del seat
+        await settled()
+        assert gone() is None
+    finally:
+        gc.enable()

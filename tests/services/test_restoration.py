@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.models import Delta, Piece, Stop, ToolCallDelta
 from app.services.restoration import restore
+from tests.support.batches import one_by_one
 
 HOLE = "[EMAIL#1#abcdef]"
 VALUES = {HOLE: "ann@corp.example", "[TOKEN#12#abcdef]": 'a"b\\c'}
@@ -50,11 +51,11 @@ LINKS = [
 
 
 async def play(pieces: Sequence[Piece]) -> list[Piece]:
-    async def source() -> AsyncGenerator[Piece, None]:
+    async def source() -> AsyncGenerator[Sequence[Piece], None]:
         for piece in pieces:
-            yield piece
+            yield (piece,)
 
-    return [piece async for piece in restore(source(), values=VALUES)]
+    return [piece async for piece in one_by_one(restore(source(), values=VALUES))]
 
 
 async def restored(text: str, *, cuts: Sequence[int] = ()) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,13 +60,11 @@ class Asked:
         self._model = model
         self._reason = reason
 
-    async def __call__(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[Event, None]:
+    async def __call__(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[Sequence[Event], None]:
         self.requests.append((request, caller))
         self.begun.set()
         await self.gate.wait()
-        yield Started(id="1", model=self._model, created=SetClock()(), route=ROUTE)
-        yield Delta(content="In short")
-        yield Finished(
+        finished = Finished(
             usage=Usage(),
             cost=None,
             cached=False,
@@ -75,6 +73,8 @@ class Asked:
             grounding=Grounding(outcome=GroundingOutcome.NO_DOCUMENTS),
             route=ROUTE,
         )
+        yield (Started(id="1", model=self._model, created=SetClock()(), route=ROUTE),)
+        yield Delta(content="In short"), finished
 
 
 @pytest.fixture

@@ -25,25 +25,25 @@ def end_in(seconds: float) -> float:
 
 
 async def test_a_wait_that_ends_sooner_than_the_one_before_is_bounded_by_its_own_end() -> None:
-    bound, items = SilenceBound(), numbers(silent_after=2)
-    assert [await bound.next_of(items, end=end_in(LONG)) for _ in range(2)] == [0, 1]
-    with pytest.raises(TimeoutError):
-        await bound.next_of(items, end=end_in(SHORT))
-    bound.close()
+    items = numbers(silent_after=2)
+    with SilenceBound() as bound:
+        assert [await bound.next_of(items, end=end_in(LONG)) for _ in range(2)] == [0, 1]
+        with pytest.raises(TimeoutError):
+            await bound.next_of(items, end=end_in(SHORT))
 
 
 async def test_a_timer_of_an_earlier_wait_does_not_end_a_later_one() -> None:
     """The first wait's end passes during the second one, which has longer."""
-    bound, items, late = SilenceBound(), numbers(silent_after=1), asyncio.Event()
+    items, late = numbers(silent_after=1), asyncio.Event()
 
     async def last() -> AsyncGenerator[int, None]:
         await late.wait()
         yield 7
 
-    await bound.next_of(items, end=end_in(SHORT))
-    asyncio.get_running_loop().call_later(2 * SHORT, late.set)
-    assert await bound.next_of(last(), end=end_in(LONG)) == 7
-    bound.close()
+    with SilenceBound() as bound:
+        await bound.next_of(items, end=end_in(SHORT))
+        asyncio.get_running_loop().call_later(2 * SHORT, late.set)
+        assert await bound.next_of(last(), end=end_in(LONG)) == 7
 
 
 async def test_the_task_goes_on_after_a_time_out() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import orjson
@@ -26,6 +26,13 @@ class ChatAnswer:
         self._local = local
         self._new_id = new_id
         self._calls = 0
+
+    def read_all(self, frames: Iterable[JSONObject]) -> Iterator[Piece]:
+        """The pieces in the frames, as `read`, up to the answer's end."""
+        for frame in frames:
+            yield from self.read(frame)
+            if self.done:
+                return
 
     def read(self, frame: JSONObject) -> Iterator[Piece]:
         """The pieces in a frame; raises `RemoteModelError`, or the `UpstreamError` that it reports or that it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -17,7 +17,7 @@ from app.providers.ollama.answer import ChatAnswer, read_failure
 from app.providers.ollama.facts import ModelFacts
 from app.providers.ollama.inventory import Inventory
 from app.providers.ollama.request import chat_body
-from app.providers.wire import JSONObject, decode, encode
+from app.providers.wire import JSONObject, decode, encode, until_broken
 
 
 def _new_call_id() -> str:
@@ -55,7 +55,7 @@ class Ollama:
         """The names of models that were taken for local ones and turned out to run elsewhere."""
         return self._inventory.quarantined
 
-    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         """As `ChatProvider.complete`. A delta without content means that the model is thinking."""
         local = dispatch.model.locality is Locality.LOCAL
         facts = await self._inventory.confirm_local(dispatch.model.name) if local else _facts_of(dispatch.model)
@@ -65,15 +65,16 @@ class Ollama:
             if response.status != HTTPStatus.OK:
                 raise await read_failure(response, now=self._clock())
             answer = ChatAnswer(local=local, new_id=self._new_call_id)
-            try:
-                async for frame in _frames(response, stream=dispatch.payload.stream):
-                    for piece in answer.read(frame):
-                        yield piece
-                    if answer.done:
-                        break
-            except RemoteModelError:
-                self._inventory.quarantine(dispatch.model.name)
-                raise
+            async for frames in _frames(response, stream=dispatch.payload.stream):
+                pieces, error = until_broken(answer.read_all(frames))
+                if isinstance(error, RemoteModelError):
+                    self._inventory.quarantine(dispatch.model.name)
+                if pieces:
+                    yield pieces
+                if error is not None:
+                    raise error
+                if answer.done:
+                    break
             if not answer.done:
                 raise UpstreamBrokenError
             await response.settle()
@@ -116,11 +117,10 @@ def _facts_of(model: Model) -> ModelFacts:
     return ModelFacts(remote=True, context_length=model.context_length, window=model.context_length)
 
 
-async def _frames(response: Response, *, stream: bool) -> AsyncIterator[JSONObject]:
-    """The lines of a stream, or the one body of a whole answer."""
+async def _frames(response: Response, *, stream: bool) -> AsyncIterator[Iterable[JSONObject]]:
+    """The lines of a stream that arrive together, each decoded when it is asked for; or the body of a whole answer."""
     if not stream:
-        yield decode(await response.body())
+        yield (decode(await response.body()),)
         return
     async for lines in response.lines():
-        for line in filter(None, lines):
-            yield decode(line)
+        yield map(decode, filter(None, lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
@@ -45,8 +45,27 @@ class ChatAnswer:
         self._usage: Usage | None = None
         self._opened = False
 
-    def read(self, event: JSONObject) -> Iterator[Opening | Delta]:
+    def read(self, event: JSONObject) -> Iterable[Opening | Delta]:
         """The opening or the deltas in a chunk or body; raises the `UpstreamError` that it reports or that it is."""
+        text = self._read_text(event)
+        return self._read_choices(event) if text is None else (text,)
+
+    def _read_text(self, event: JSONObject) -> Delta | None:
+        """What most chunks are: text of the first choice. `None` for anything that is more, or less."""
+        choices = event.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or event.get("error") or event.get("usage"):
+            return None
+        choice = choices[0]
+        message = choice.get("delta") if isinstance(choice, dict) and choice.get("index") == 0 else None
+        if not isinstance(message, dict) or not message.keys() <= TEXT_FIELDS or 0 in self._stops:
+            return None
+        content = message.get("content")
+        if not content or not isinstance(content, str) or choice.get("finish_reason") or choice.get("logprobs"):
+            return None
+        self._opened = True
+        return Delta(content=content)
+
+    def _read_choices(self, event: JSONObject) -> Iterator[Opening | Delta]:
         if event.get("error"):
             raise reported_failure(event, status=None)
         if usage := object_at(event, "usage"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.egress import LONGEST_LINE
 from app.errors import UpstreamBrokenError
 
@@ -18,20 +20,24 @@ class EventBuffer:
         self._data: list[bytes] = []
         self._size = 0
 
-    def feed(self, line: bytes) -> bytes | None:
-        """Take the next line, without its end; the event's data if the line completes one that has data.
+    def feed(self, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Take the next lines, without their ends; the data of each event that they complete, if it has any.
 
         Raises `UpstreamBrokenError` for an event longer than the longest line may be.
         """
-        if not line:
-            return self.flush()
-        field, _, value = line.removeprefix(BYTE_ORDER_MARK).partition(b":")
-        if field == b"data":
-            self._data.append(value.removeprefix(b" "))
-            self._size += len(value)
-            if self._size > LONGEST_LINE:
-                raise UpstreamBrokenError
-        return None
+        events = []
+        for line in lines:
+            if not line:
+                if self._data and (data := self.flush()):
+                    events.append(data)
+                continue
+            field, _, value = line.removeprefix(BYTE_ORDER_MARK).partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" "))
+                self._size += len(value)
+                if self._size > LONGEST_LINE:
+                    raise UpstreamBrokenError
+        return events
 
     def flush(self) -> bytes | None:
         """What was collected: also the last event of a body that ends without the empty line after it."""

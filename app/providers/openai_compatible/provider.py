@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from app.egress import Egress, Request, Response
 from app.errors import UpstreamBrokenError
@@ -16,7 +16,7 @@ from app.providers.openai_compatible.events import EventBuffer
 from app.providers.openai_compatible.failure import read_failure
 from app.providers.openai_compatible.listing import read_models
 from app.providers.openai_compatible.request import Dialect, chat_body
-from app.providers.wire import JSONObject, decode, encode
+from app.providers.wire import JSONObject, decode, encode, until_broken
 
 DONE = b"[DONE]"
 KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -54,7 +54,7 @@ class OpenAICompatible:
         self._clock = clock
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
-    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Piece, None]:
+    async def complete(self, dispatch: Dispatch[Prompt]) -> AsyncGenerator[Sequence[Piece], None]:
         """As `ChatProvider.complete`. A delta without content means that the model is thinking."""
         prompt = dispatch.payload
         body = chat_body(prompt, model=dispatch.model.name, dialect=self._dialect)
@@ -63,12 +63,13 @@ class OpenAICompatible:
             if response.status != HTTPStatus.OK:
                 raise await read_failure(response, now=self._clock())
             answer = ChatAnswer(choices=prompt.sampling.n or 1)
-            async for events in _events(response, stream=prompt.stream):
-                for event in events:
-                    for delta in answer.read(event):
-                        yield delta
-            for piece in answer.end():
-                yield piece
+            async for events, is_last in _events(response, stream=prompt.stream):
+                found: Iterable[Piece] = chain.from_iterable(map(answer.read, events))
+                pieces, error = until_broken(chain(found, answer.end()) if is_last else found)
+                if pieces:
+                    yield pieces
+                if error is not None:
+                    raise error
             await response.settle()
 
     async def probe(self) -> ProviderStatus:
@@ -89,20 +90,22 @@ class OpenAICompatible:
         """Nothing to do: the connections are the egress's."""
 
 
-async def _events(response: Response, *, stream: bool) -> AsyncIterator[Iterable[JSONObject]]:
-    """The chunks of a stream as they arrive, or the one body of a whole answer; what the server says it sends decides.
+async def _events(response: Response, *, stream: bool) -> AsyncIterator[tuple[Iterable[JSONObject], bool]]:
+    """The chunks of a stream that arrive together, or the one body of a whole answer, and whether they are the last.
 
-    Each is decoded when it is asked for: what is good of a stream is given out before what is broken is found.
+    What the server says that it sends decides. Each is decoded when it is asked for: what is good of a stream is given
+    out before what is broken is found.
     """
     media_type = response.headers.get("Content-Type", "")
     if "event-stream" not in media_type and (not stream or "json" in media_type):
-        yield (decode(await response.body()),)
+        yield (decode(await response.body()),), True
         return
     buffer = EventBuffer()
     async for lines in response.lines():
-        found = [data for line in lines if (data := buffer.feed(line))]
-        yield map(decode, takewhile(DONE.__ne__, found))
-        if DONE in found:
+        found = buffer.feed(lines)
+        is_last = DONE in found
+        yield map(decode, takewhile(DONE.__ne__, found) if is_last else found), is_last
+        if is_last:
             return
-    if (data := buffer.flush()) and data != DONE:
-        yield (decode(data),)
+    data = buffer.flush()
+    yield map(decode, [data] if data and data != DONE else ()), True

@@ -8,12 +8,16 @@ from app.providers.wire import JSONObject, count_at, object_at
 # OpenAI and OpenRouter have details of the prompt; litellm and DeepSeek name some beside them.
 CACHED = ("cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens")
 CACHE_WRITE = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+REASONING = ("reasoning_tokens",)
+BESIDE = frozenset((*CACHED, *CACHE_WRITE, *REASONING))
 
 
 def read_details(usage: JSONObject, *, prompt: int, completion: int) -> TokenDetails:
     """The tokens of each kind, in all no more than the whole that they are part of."""
     asked = object_at(usage, "prompt_tokens_details")
     written = object_at(usage, "completion_tokens_details")
+    if not (asked or written or usage.keys() & BESIDE):
+        return NO_DETAILS
     of_prompt, of_completion = _Rest(prompt), _Rest(completion)
     details = TokenDetails(
         cached=of_prompt.take(_first(CACHED, asked, usage)),
@@ -21,7 +25,7 @@ def read_details(usage: JSONObject, *, prompt: int, completion: int) -> TokenDet
         audio=of_prompt.take(count_at(asked, "audio_tokens")),
         image=of_prompt.take(count_at(asked, "image_tokens")),
         spoken=of_completion.take(count_at(written, "audio_tokens")),
-        reasoning=of_completion.take(_first(("reasoning_tokens",), written, usage)),
+        reasoning=of_completion.take(_first(REASONING, written, usage)),
     )
     return NO_DETAILS if details == NO_DETAILS else details
 

@@ -212,14 +212,15 @@ class SocketConversation:
         """Send the events of one answer; cancelling it cancels the model's call and keeps the turn so far."""
         answer_id = None
         try:
-            async with aclosing(self._gateway.answer(request, caller=caller)) as events:
-                async for event in events:
-                    if isinstance(event, Started):
-                        answer_id = event.id
-                    elif isinstance(event, Finished):
-                        self._running = None  # what is complete cannot be stopped any more
-                    if (frame := event_reply(event)) is not None:
-                        await self._send(frame)
+            async with aclosing(self._gateway.answer(request, caller=caller)) as batches:
+                async for events in batches:
+                    for event in events:
+                        if isinstance(event, Started):
+                            answer_id = event.id
+                        elif isinstance(event, Finished):
+                            self._running = None  # what is complete cannot be stopped any more
+                        if (frame := event_reply(event)) is not None:
+                            await self._send(frame)
         except SluiceError as error:
             await self._send_error(error, answer_id=answer_id)
 
