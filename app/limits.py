@@ -30,14 +30,16 @@ class Verdict:
     remainder: Remainder
 
 
-def limit_headers(allowance: Allowance) -> dict[str, str]:
+def limit_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:
     """What is left, in OpenAI's form: how much of how much, and until when, as in `60s`."""
-    headers: dict[str, str] = {}
-    for quantity, left in (("requests", allowance.requests), ("tokens", allowance.tokens)):
+    headers: list[tuple[bytes, bytes]] = []
+    for quantity, left in ((b"requests", allowance.requests), (b"tokens", allowance.tokens)):
         if left is not None:
-            headers[f"x-ratelimit-limit-{quantity}"] = str(left.limit)
-            headers[f"x-ratelimit-remaining-{quantity}"] = str(left.remaining)
-            headers[f"x-ratelimit-reset-{quantity}"] = f"{math.ceil(left.reset)}s"
+            headers += (
+                (b"x-ratelimit-limit-%b" % quantity, b"%d" % left.limit),
+                (b"x-ratelimit-remaining-%b" % quantity, b"%d" % left.remaining),
+                (b"x-ratelimit-reset-%b" % quantity, b"%ds" % math.ceil(left.reset)),
+            )
     return headers
 
 

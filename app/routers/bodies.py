@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
 from email.message import Message as EmailMessage
 from typing import Any, NoReturn
@@ -114,13 +115,7 @@ def decode_json(body: bytes) -> Any:
     Raises `MalformedBodyError` and `InvalidTextError`.
     """
     try:
-        value = json.loads(
-            body,
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_machine_integer,
-        )
+        value = STRICT.decode(body.removeprefix(BOM_UTF8).decode())
         if b"\\u" in body:
             _check_texts(value)
     except (ValueError, RecursionError):
@@ -165,6 +160,11 @@ def _check_texts(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_texts(item)
+
+
+STRICT = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_machine_integer
+)
 
 
 def check_text(text: str) -> None:
