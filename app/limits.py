@@ -22,6 +22,14 @@ NO_ADDRESS = "local"
 SOCKET_BURST = 20
 
 
+class EachAddress(RateLimitItemPerMinute):
+    """So many a minute for each address. There is one such limit, so that an address alone is the key of its window."""
+
+    def key_for(self, *identifiers: bytes | str | float) -> str:
+        (address,) = identifiers
+        return str(address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether a request is within its address's limit, and what is left of that."""
@@ -44,7 +52,8 @@ def limit_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:
 
 
 def address_of(connection: HTTPConnection) -> str:
-    return connection.client.host if connection.client else NO_ADDRESS
+    client = connection.scope.get("client")
+    return client[0] if client else NO_ADDRESS
 
 
 class EdgeLimit:
@@ -56,7 +65,7 @@ class EdgeLimit:
 
     def __init__(self, *, per_minute: int, workers: int = 1) -> None:
         self.per_minute = per_minute
-        self._item = RateLimitItemPerMinute(max(1, per_minute // workers)) if per_minute else None
+        self._item = EachAddress(max(1, per_minute // workers)) if per_minute else None
         self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window", storage_uri=f"{SCHEME}://")
 
     def admit(self, connection: HTTPConnection) -> Verdict | None:

@@ -37,8 +37,8 @@ class BoundedRequest(Request):
         return self._json
 
     def bounded(self) -> BoundedRequest:
-        """The same request, counting what it receives."""
-        receive, limit, received = self.receive, limit_of(self.headers), 0
+        """The same request, counting what it receives, unless its headers already tell that it is refused."""
+        receive, limit, received = self.receive, refuse_early(self.headers), 0
 
         async def receive_bounded() -> Message:
             nonlocal received
@@ -58,30 +58,25 @@ class BoundedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_bounded(request: Request) -> Response:
-            refuse_early(request.headers)
             return await handle(BoundedRequest(request.scope, request.receive).bounded())
 
         return handle_bounded
 
 
-def refuse_early(headers: Headers) -> None:
-    """Refuse what the headers already tell, before a byte of the body is read."""
+def refuse_early(headers: Headers) -> int:
+    """Refuse what the headers already tell, before a byte of the body is read; how many bytes it may have."""
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaError("Compressed request bodies are not accepted; send the body as it is.")
+    limit = LARGEST_FORM if headers.get("content-type", "").startswith("multipart/") else LARGEST_JSON
     declared = headers.get("content-length", "0")
-    if declared.isascii() and declared.isdigit() and int(declared) > limit_of(headers):
+    if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise PayloadTooLargeError
-
-
-def limit_of(headers: Headers) -> int:
-    form = headers.get("content-type", "").startswith("multipart/")
-    return LARGEST_FORM if form else LARGEST_JSON
+    return limit
 
 
 async def read_json(headers: Headers, receive: Receive) -> Any:
     """What the JSON of the body says, or the bytes of a body that is not declared to be JSON, as FastAPI has it."""
-    refuse_early(headers)
-    body = await _read(receive, limit=limit_of(headers))
+    body = await _read(receive, limit=refuse_early(headers))
     return decode_json(body) if body and _is_json(headers.get("content-type")) else body
 
 
