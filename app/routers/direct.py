@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Body
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -21,12 +22,16 @@ from app.routers.failures import failure_response
 from app.routers.request_headers import IndexedConnection
 
 Need = Callable[[HTTPConnection], Awaitable[Any]]
+Needs = Sequence[tuple[str, Need]]
 
 # What FastAPI says of a body that is not there.
 NO_BODY = ({"type": "missing", "loc": ("body",)},)
-# What a declaration may ask for beside a body and dependencies, none of which is filled in here.
-OTHER_PARAMETERS = ("path_params", "query_params", "header_params", "cookie_params")
-OTHER_NEEDS = (
+# What a declaration may ask for beside a body, dependencies and the connection; none of it is filled in here.
+OTHERS = (
+    "path_params",
+    "query_params",
+    "header_params",
+    "cookie_params",
     "request_param_name",
     "websocket_param_name",
     "response_param_name",
@@ -36,7 +41,7 @@ OTHER_NEEDS = (
 
 
 class DirectRoute(BoundedRoute):
-    """A route that takes one JSON body and dependencies on the connection, and returns a `Response`.
+    """A route that takes one JSON body, depends on coroutines of the connection, and returns a `Response`.
 
     FastAPI reads the declaration for `/docs`; `DirectEndpoint` reads the same one to answer, without the scan of the
     routes, the stacks and the wrappers that FastAPI has for all that a route could need.
@@ -44,21 +49,23 @@ class DirectRoute(BoundedRoute):
 
 
 class DirectEndpoint:
-    """Does for one `DirectRoute` what FastAPI does, in its order: the body, who asks, the validation, the answer.
+    """Does what FastAPI does for one `DirectRoute`, in its order: the body, who asks, the validation, the answer.
 
     Raises `TypeError` for a declaration that asks for more.
     """
 
     def __init__(self, route: RouteContext) -> None:
         dependant: Dependant = route.dependant
-        _refuse_other_needs(dependant, route=route)
+        _refuse_others(dependant)
         if len(dependant.body_params) != 1 or dependant.call is None:
-            raise TypeError(f"{route.path} does not take one body")
-        (self._body,) = dependant.body_params
+            raise TypeError("a direct route takes one body")
+        (self.body,) = dependant.body_params
+        if type(self.body.field_info) is not Body or self.body.field_info.embed:
+            raise TypeError("the body of a direct route is JSON, and nothing but one value")
         self._endpoint = dependant.call
-        # Those that routers ask for have no names, and come first.
-        self._checks = [_need(each, route=route) for each in dependant.dependencies if each.name is None]
-        self._needs = [(each.name, _need(each, route=route)) for each in dependant.dependencies if each.name is not None]
+        # What routers depend on has no name, and comes first.
+        self._checks = [_need(each) for each in dependant.dependencies if each.name is None]
+        self._needs = _needs(dependant)
         self._route = route.original_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,27 +81,27 @@ class DirectEndpoint:
         for check in self._checks:
             await check(connection)
         given = {name: await need(connection) for name, need in self._needs}
-        body, errors = (None, NO_BODY) if sent == b"" else self._body.validate(sent, loc=("body",))
+        body, errors = (None, NO_BODY) if sent == b"" else self.body.validate(sent, loc=("body",))
         if errors:
             raise RequestValidationError(errors)
-        response: Response = await self._endpoint(**{self._body.name: body}, **given)
+        response: Response = await self._endpoint(**{self.body.name: body}, **given)
         return response
 
 
 class DirectPaths:
-    """Pure ASGI: hands a request for a direct route to its endpoint by method and path, and the rest to `app`."""
+    """Pure ASGI: finds the endpoint of a direct route by method and path, and leaves all else to `app`."""
 
     def __init__(self, app: ASGIApp, *, endpoints: Mapping[tuple[str, str], ASGIApp]) -> None:
         self._app = app
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        await (app or self._app)(scope, receive, send)
+        endpoint = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        await (endpoint or self._app)(scope, receive, send)
 
 
 def direct_endpoints(routes: Iterable[BaseRoute]) -> Mapping[tuple[str, str], DirectEndpoint]:
-    """The endpoints of the direct routes among these, by method and path."""
+    """The endpoints of those among the routes that are direct, by method and path."""
     return {
         (method, route.path): DirectEndpoint(route)
         for route in iter_route_contexts(list(routes))
@@ -103,25 +110,29 @@ def direct_endpoints(routes: Iterable[BaseRoute]) -> Mapping[tuple[str, str], Di
     }
 
 
-def _need(dependant: Dependant, *, route: RouteContext) -> Need:
-    """A dependency as a function of the connection, with those that it depends on."""
-    _refuse_other_needs(dependant, route=route)
+def _needs(dependant: Dependant) -> Needs:
+    return [(each.name, _need(each)) for each in dependant.dependencies if each.name is not None]
+
+
+def _need(dependant: Dependant) -> Need:
+    """A dependency, with those that it has itself, as a function of the connection."""
+    _refuse_others(dependant)
     call, connection = dependant.call, dependant.http_connection_param_name
     if call is None or connection is None or dependant.body_params or not _is_coroutine(call):
-        raise TypeError(f"{route.path} depends on what is no coroutine of the connection")
-    needs = [(each.name, _need(each, route=route)) for each in dependant.dependencies]
+        raise TypeError("what a direct route depends on is a coroutine of the connection")
+    needs = _needs(dependant)
     return partial(_resolve, call, connection, needs) if needs else call
 
 
-async def _resolve(call: Callable[..., Awaitable[Any]], name: str, needs: list[tuple[str, Need]], connection: HTTPConnection) -> Any:
+async def _resolve(call: Callable[..., Awaitable[Any]], name: str, needs: Needs, connection: HTTPConnection) -> Any:
     return await call(**{name: connection}, **{each: await need(connection) for each, need in needs})
 
 
 def _is_coroutine(call: Callable[..., Any]) -> bool:
-    return iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))
+    return iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004  (its method)
 
 
-def _refuse_other_needs(dependant: Dependant, *, route: RouteContext) -> None:
-    for need in (*OTHER_PARAMETERS, *OTHER_NEEDS):
-        if getattr(dependant, need):
-            raise TypeError(f"{route.path} asks for {need}, which a direct route does not have")
+def _refuse_others(dependant: Dependant) -> None:
+    asked = next((each for each in OTHERS if getattr(dependant, each)), None)
+    if asked is not None:
+        raise TypeError(f"a direct route has no {asked}")

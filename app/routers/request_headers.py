@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -22,13 +22,7 @@ class IndexedHeaders(Headers):
     def __getitem__(self, key: str) -> str:
         return self._index[key.lower().encode("latin-1")].decode("latin-1")
 
-    @overload
-    def get(self, key: str, default: None = None, /) -> str | None: ...
-
-    @overload
-    def get(self, key: str, default: str, /) -> str: ...
-
-    def get(self, key: str, default: str | None = None, /) -> str | None:
+    def get(self, key: str, default: Any = None, /) -> Any:
         value = self._index.get(key.lower().encode("latin-1"))
         return default if value is None else value.decode("latin-1")
 
