@@ -17,7 +17,7 @@ from app.models import Allowance, Caller, Label, Scope
 from app.services.admission import Admission
 from app.wiring import Services
 
-HEADER_PREFIX = "x-sluice-"
+HEADER_PREFIX = b"x-sluice-"
 SENSITIVITY_HEADER = "x-sluice-sensitivity"
 
 
@@ -41,7 +41,7 @@ class Permission:
         self, connection: HTTPConnection, services: Annotated[Services, Depends(get_services)]
     ) -> Caller:
         caller = await services.authenticator.identify(bearer_key(connection.headers))
-        connection.state.tenant = caller.tenant
+        connection.scope["state"]["tenant"] = caller.tenant
         require(self.scope, caller=caller)
         if not self._pipeline_counts:
             await _count(connection, caller=caller, admission=services.admission)
@@ -51,7 +51,7 @@ class Permission:
 async def _count(connection: HTTPConnection, *, caller: Caller, admission: Admission) -> None:
     reservation = await admission.count(caller)
     if reservation is not None:
-        connection.state.limit_headers = limit_headers(reservation.allowance)
+        connection.scope["state"]["limit_headers"] = limit_headers(reservation.allowance)
         reservation.refuse_excess()
 
 
@@ -75,8 +75,8 @@ async def get_stated_label(connection: HTTPConnection) -> Label | None:
 def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozenset()) -> Label | None:
     """The strictest label in `x-sluice-sensitivity`; other `x-sluice-*` headers are refused unless `also_known`."""
     stated = None
-    for name, value in headers.items():
-        if not name.startswith(HEADER_PREFIX) or name in also_known:
+    for name, value in own_headers(headers):
+        if name in also_known:
             continue
         if name != SENSITIVITY_HEADER:
             known = ", ".join(sorted({SENSITIVITY_HEADER, *also_known}))
@@ -89,6 +89,12 @@ def read_stated_label(headers: Headers, *, also_known: frozenset[str] = frozense
     return stated
 
 
+def own_headers(headers: Headers) -> list[tuple[str, str]]:
+    """Names and values of the headers that are Sluice's own."""
+    own = [pair for pair in headers.raw if pair[0].startswith(HEADER_PREFIX)]
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in own]
+
+
 async def limit_rate(connection: HTTPConnection) -> None:
     """Count the request against its address; raises `RateLimitedError`. Either way the answer says what is left."""
     limit: EdgeLimit = connection.app.state.edge_limit
@@ -97,13 +103,13 @@ async def limit_rate(connection: HTTPConnection) -> None:
     admission: Admission = connection.app.state.services.admission
     if admission.is_shared:
         reservation = await admission.count_address(address_of(connection), per_minute=limit.per_minute)
-        connection.state.limit_headers = limit_headers(reservation.allowance)
+        connection.scope["state"]["limit_headers"] = limit_headers(reservation.allowance)
         reservation.refuse_excess()
         return
     verdict = limit.admit(connection)
     if verdict is None:
         return
-    connection.state.limit_headers = limit_headers(Allowance(requests=verdict.remainder))
+    connection.scope["state"]["limit_headers"] = limit_headers(Allowance(requests=verdict.remainder))
     if not verdict.admitted:
         raise RateLimitedError(limit="address", retry_after=verdict.remainder.reset)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import LOOPBACK_HOSTS
@@ -25,7 +25,7 @@ REQUEST_ID_SHAPE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{
 RESPONSE_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 # An answer is what it says it is: text of a document is never run as a page.
-NEVER_GUESS = {"x-content-type-options": "nosniff"}
+NEVER_GUESS = (b"x-content-type-options", b"nosniff")
 
 
 class Edge:
@@ -63,10 +63,10 @@ class Edge:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] in RESPONSE_STARTS:
-                count_response(message["status"], scope=scope)
-                own = {"x-request-id": request_id, **NEVER_GUESS, **state.get("limit_headers", {})}
-                MutableHeaders(scope=message).update(own)
                 status = message["status"]
+                count_response(status, scope=scope)
+                own = ((b"x-request-id", request_id.encode()), NEVER_GUESS, *state.get("limit_headers", ()))
+                message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
         if self._guarded and _foreign(headers):

@@ -22,6 +22,14 @@ NO_ADDRESS = "local"
 SOCKET_BURST = 20
 
 
+class EachAddress(RateLimitItemPerMinute):
+    """So many a minute for each address. There is one such limit, so that an address alone is the key of its window."""
+
+    def key_for(self, *identifiers: bytes | str | float) -> str:
+        (address,) = identifiers
+        return str(address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether a request is within its address's limit, and what is left of that."""
@@ -30,19 +38,22 @@ class Verdict:
     remainder: Remainder
 
 
-def limit_headers(allowance: Allowance) -> dict[str, str]:
+def limit_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:
     """What is left, in OpenAI's form: how much of how much, and until when, as in `60s`."""
-    headers: dict[str, str] = {}
-    for quantity, left in (("requests", allowance.requests), ("tokens", allowance.tokens)):
+    headers: list[tuple[bytes, bytes]] = []
+    for quantity, left in ((b"requests", allowance.requests), (b"tokens", allowance.tokens)):
         if left is not None:
-            headers[f"x-ratelimit-limit-{quantity}"] = str(left.limit)
-            headers[f"x-ratelimit-remaining-{quantity}"] = str(left.remaining)
-            headers[f"x-ratelimit-reset-{quantity}"] = f"{math.ceil(left.reset)}s"
+            headers += (
+                (b"x-ratelimit-limit-%b" % quantity, b"%d" % left.limit),
+                (b"x-ratelimit-remaining-%b" % quantity, b"%d" % left.remaining),
+                (b"x-ratelimit-reset-%b" % quantity, b"%ds" % math.ceil(left.reset)),
+            )
     return headers
 
 
 def address_of(connection: HTTPConnection) -> str:
-    return connection.client.host if connection.client else NO_ADDRESS
+    client = connection.scope.get("client")
+    return client[0] if client else NO_ADDRESS
 
 
 class EdgeLimit:
@@ -54,7 +65,7 @@ class EdgeLimit:
 
     def __init__(self, *, per_minute: int, workers: int = 1) -> None:
         self.per_minute = per_minute
-        self._item = RateLimitItemPerMinute(max(1, per_minute // workers)) if per_minute else None
+        self._item = EachAddress(max(1, per_minute // workers)) if per_minute else None
         self._limiter = Limiter(key_func=get_remote_address, strategy="moving-window", storage_uri=f"{SCHEME}://")
 
     def admit(self, connection: HTTPConnection) -> Verdict | None:

@@ -20,15 +20,15 @@ from app.banner import describe_start
 from app.config import Settings
 from app.edge import Edge
 from app.engine_wiring import ALONE, ProcessRole
-from app.errors import InvalidRequestError, MalformedBodyError, NotClearedError, NotFoundError, SluiceError
+from app.errors import InvalidRequestError, MalformedBodyError, NotFoundError, SluiceError
 from app.limits import SOCKET_BURST, EdgeLimit, TokenBuckets
 from app.routers import cache, chat, decisions, documents, keys, operations, pages, relabelling, search, sessions, usage
-from app.routers.counting import count_denial
 from app.routers.description import DescribedAPI
+from app.routers.direct import DirectPaths, direct_endpoints
+from app.routers.failures import failure_response
 from app.routers.openai import router as openai
 from app.routers.replies import error_response
 from app.routers.sockets import router as sockets
-from app.routers.validation import describe
 from app.settling import Settling
 from app.traced_edge import TracedEdge
 from app.utils.logging import configure_logging
@@ -68,7 +68,7 @@ def create_app(
     """Build the application. `services` replaces those that the settings would open, and is not closed here.
 
     The middleware, outermost first: `Settling`, where nothing runs between answers; (1) `Edge`: request id, path, hosts
-    and origins; (2) `TracedEdge`, if there is a collector; (3) CORS, if origins are set.
+    and origins; (2) `TracedEdge`, if there is a collector; (3) CORS, if origins are set; (4) `DirectPaths`.
     Each router then counts the request against its address, finds out who asks, and calls one service.
     """
     settings = settings or Settings()
@@ -109,6 +109,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(DirectPaths, endpoints=direct_endpoints(app.routes))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -140,19 +141,14 @@ def _handle_errors(app: FastAPI) -> None:
     """Every failure leaves in the one envelope."""
 
     @app.exception_handler(SluiceError)
-    async def on_sluice_error(request: Request, error: SluiceError) -> Response:
-        if isinstance(error, NotClearedError):
-            count_denial(error, scope=request.scope)
-        return error_response(error, path=request.scope["path"])
-
     @app.exception_handler(RequestValidationError)
-    async def on_validation_error(request: Request, error: RequestValidationError) -> Response:
-        return error_response(describe(error.errors()), path=request.scope["path"])
+    async def on_refusal(request: Request, error: SluiceError | RequestValidationError) -> Response:
+        return failure_response(error, scope=request.scope)
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, SluiceError):  # raised while FastAPI was reading the body
-            return error_response(error.__cause__, path=request.scope["path"])
+            return failure_response(error.__cause__, scope=request.scope)
         known = {404: NotFoundError, 405: MethodNotAllowedError}
         response = error_response(known.get(error.status_code, MalformedBodyError)())
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
+from email.message import Message as EmailMessage
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Message
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive
 
 from app.errors import MalformedBodyError, PayloadTooLargeError, UnsupportedMediaError
 
@@ -33,22 +36,9 @@ class BoundedRequest(Request):
             self._json = decode_json(await self.body())
         return self._json
 
-    async def refuse_early(self) -> None:
-        """Refuse what the headers already tell, before a byte of the body is read."""
-        if self.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaError("Compressed request bodies are not accepted; send the body as it is.")
-        declared = self.headers.get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and int(declared) > self._limit:
-            raise PayloadTooLargeError
-
-    @property
-    def _limit(self) -> int:
-        form = self.headers.get("content-type", "").startswith("multipart/")
-        return LARGEST_FORM if form else LARGEST_JSON
-
     def bounded(self) -> BoundedRequest:
-        """The same request, counting what it receives."""
-        receive, limit, received = self.receive, self._limit, 0
+        """The same request, counting what it receives, unless its headers already tell that it is refused."""
+        receive, limit, received = self.receive, refuse_early(self.headers), 0
 
         async def receive_bounded() -> Message:
             nonlocal received
@@ -68,11 +58,50 @@ class BoundedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_bounded(request: Request) -> Response:
-            bounded = BoundedRequest(request.scope, request.receive)
-            await bounded.refuse_early()
-            return await handle(bounded.bounded())
+            return await handle(BoundedRequest(request.scope, request.receive).bounded())
 
         return handle_bounded
+
+
+def refuse_early(headers: Headers) -> int:
+    """Refuse what the headers already tell, before a byte of the body is read; how many bytes it may have."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaError("Compressed request bodies are not accepted; send the body as it is.")
+    limit = LARGEST_FORM if headers.get("content-type", "").startswith("multipart/") else LARGEST_JSON
+    declared = headers.get("content-length", "0")
+    if declared.isascii() and declared.isdigit() and int(declared) > limit:
+        raise PayloadTooLargeError
+    return limit
+
+
+async def read_json(headers: Headers, receive: Receive) -> Any:
+    """What the JSON of the body says, or the bytes of a body that is not declared to be JSON, as FastAPI has it."""
+    body = await _read(receive, limit=refuse_early(headers))
+    return decode_json(body) if body and _is_json(headers.get("content-type")) else body
+
+
+async def _read(receive: Receive, *, limit: int) -> bytes:
+    pieces, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedBodyError
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise PayloadTooLargeError
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def _is_json(content_type: str | None) -> bool:
+    """Whether it is `application/json` or `application/...+json`."""
+    if content_type is None or content_type == "application/json":
+        return content_type is not None
+    message = EmailMessage()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
 def decode_json(body: bytes) -> Any:
@@ -81,13 +110,7 @@ def decode_json(body: bytes) -> Any:
     Raises `MalformedBodyError` and `InvalidTextError`.
     """
     try:
-        value = json.loads(
-            body,
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_machine_integer,
-        )
+        value = STRICT.decode(body.removeprefix(BOM_UTF8).decode())
         if b"\\u" in body:
             _check_texts(value)
     except (ValueError, RecursionError):
@@ -132,6 +155,11 @@ def _check_texts(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_texts(item)
+
+
+STRICT = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_machine_integer
+)
 
 
 def check_text(text: str) -> None:

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Response
 from app.dependencies import EDGE, ExplanationCaller, ServicesDep, StatedLabelDep
 from app.models import Candidate
 from app.routers.asking import NativeAskingDep
-from app.routers.bodies import BoundedRoute
+from app.routers.direct import DirectRoute
 from app.routers.native import ChatBody, ChatReply, NativeSurface
 from app.routers.native_replies import breaker_word, pricing_reply, route_reply
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.routers.schemas import EVENT, ExplanationReply
 from app.services.catalog import CatalogView
 
-router = APIRouter(tags=["chat"], route_class=BoundedRoute, dependencies=EDGE)
+router = APIRouter(tags=["chat"], route_class=DirectRoute, dependencies=EDGE)
 SURFACE = NativeSurface()
 WHOLE_OR_STREAM: dict[int | str, dict[str, Any]] = {
     200: {

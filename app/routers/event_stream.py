@@ -6,11 +6,11 @@ import asyncio
 
 from starlette.types import Send
 
-HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
+HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
 
 # So many bytes may wait for a client; then whoever writes waits, too.
 MOST_WAITING = 64 * 1024
@@ -25,7 +25,7 @@ class EventStream:
 
     def __init__(self, send: Send) -> None:
         self.send = send
-        self.headers = dict(HEADERS)
+        self.headers = list(HEADERS)
         self._waiting: list[bytes] = []
         self._size = 0
         self._ended = False
@@ -62,8 +62,7 @@ class EventStream:
 
     async def _send(self) -> None:
         try:
-            head = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-            await self.send({"type": "http.response.start", "status": 200, "headers": head})
+            await self.send({"type": "http.response.start", "status": 200, "headers": self.headers})
             ended = False
             while not ended:
                 await self._news.wait()

@@ -29,7 +29,7 @@ PAGE_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+HEADERS = {"referrer-policy": "no-referrer"}
 DOCS_HEADERS = {**HEADERS, "content-security-policy": DOCS_POLICY}
 PAGE_HEADERS = {
     **HEADERS,

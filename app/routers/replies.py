@@ -31,6 +31,8 @@ HEARTBEAT_SECONDS = 15.0
 # What an answer that asks for a key must say (RFC 9110, 11.6.1).
 CHALLENGE = 'Bearer realm="sluice"'
 
+JSON = (b"content-type", b"application/json")
+
 Events = AsyncGenerator[Sequence[Event], None]
 
 
@@ -104,21 +106,19 @@ class WholeReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["recorded"] = True
+        scope["state"]["recorded"] = True
+        await _until_left(self._write(scope, receive, send), receive=receive, beat=None)
 
-        async def write() -> None:
-            await (await self._reply(scope))(scope, receive, send)
-
-        await _until_left(write(), receive=receive, beat=None)
-
-    async def _reply(self, scope: Scope) -> Response:
+    async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             answer = await _fold(self._events, scope=scope)
         except SluiceError as error:
-            return error_response(error, path=scope["path"])
-        return Response(
-            self._surface.whole(answer), media_type="application/json", headers=answer_headers(answer.started)
-        )
+            await error_response(error, path=scope["path"])(scope, receive, send)
+            return
+        body = self._surface.whole(answer)
+        headers = [JSON, (b"content-length", b"%d" % len(body)), *answer_headers(answer.started)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 class StreamReply(Response):
@@ -131,7 +131,7 @@ class StreamReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["recorded"] = True
+        scope["state"]["recorded"] = True
         stream = EventStream(send)
         beat = _Beat(seconds=self._heartbeat, strike=lambda: stream.write(b":\n\n"))
         try:
@@ -148,7 +148,7 @@ class StreamReply(Response):
                         if isinstance(event, Admitted):
                             _tell_limits(event, scope=scope)
                         elif isinstance(event, Started):
-                            stream.headers.update(answer_headers(event))
+                            stream.headers += answer_headers(event)
                     if pieces := b"".join(map(self._surface.piece, events)):
                         await stream.write(pieces)
             await stream.end(self._surface.end())
@@ -174,17 +174,22 @@ class _Beat:
 
 async def _until_left(work: Coroutine[Any, Any, None], *, receive: Receive, beat: _Beat | None) -> None:
     """Do the work, but cancel it as soon as the client has left."""
-    working = asyncio.current_task()
+    loop, working = asyncio.get_running_loop(), asyncio.current_task()
     if working is None:
         raise RuntimeError("an answer is written by a task")
     already, left = working.cancelling(), False
+    watching: asyncio.Task[None] | None = None
 
     def leave() -> None:
         nonlocal left
         left = True
         working.cancel()
 
-    watching = asyncio.create_task(_watch(receive, beat=beat, leave=leave))
+    def watch() -> None:
+        nonlocal watching
+        watching = loop.create_task(_watch(receive, beat=beat, leave=leave))
+
+    first_wait = loop.call_soon(watch)  # work that never waits is done before anybody can leave
     try:
         await work
     except asyncio.CancelledError:
@@ -192,7 +197,9 @@ async def _until_left(work: Coroutine[Any, Any, None], *, receive: Receive, beat
         if not left or working.uncancel() > already:
             raise
     finally:
-        watching.cancel()
+        first_wait.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 async def _watch(receive: Receive, *, beat: _Beat | None, leave: Callable[[], None]) -> None:
@@ -231,13 +238,13 @@ async def _fold(events: Events, *, scope: Scope) -> Answer:
 
 def _tell_limits(event: Admitted, *, scope: Scope) -> None:
     """Have the answer's head say what is left, whatever becomes of the answer."""
-    scope.setdefault("state", {})["limit_headers"] = limit_headers(event.allowance)
+    scope["state"]["limit_headers"] = limit_headers(event.allowance)
 
 
-def answer_headers(started: Started) -> dict[str, str]:
+def answer_headers(started: Started) -> list[tuple[bytes, bytes]]:
     """What every answer says of itself in its head."""
-    return {
-        "x-sluice-model": started.model,
-        "x-sluice-label": started.route.label.word,
-        "x-sluice-cache": started.route.cache,
-    }
+    return [
+        (b"x-sluice-model", started.model.encode("latin-1")),
+        (b"x-sluice-label", started.route.label.word.encode()),
+        (b"x-sluice-cache", started.route.cache.encode()),
+    ]

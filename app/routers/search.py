@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field
 
 from app.dependencies import EDGE, SearchCaller, ServicesDep, StatedLabelDep
 from app.models import RetrievalScope
-from app.routers.bodies import BoundedRoute
+from app.routers.direct import DirectRoute
 from app.routers.native import LabelWord, Name, Strict
 from app.routers.replies import json_response
 from app.services.retrieval import Found
 
-router = APIRouter(tags=["documents"], route_class=BoundedRoute, dependencies=EDGE)
+router = APIRouter(tags=["documents"], route_class=DirectRoute, dependencies=EDGE)
 
 
 class SearchBody(Strict):

@@ -64,7 +64,7 @@ class Draft:
     def _choice(self, index: int) -> Message:
         deltas = [delta for delta in self.deltas if delta.index == index]
         text = "".join(delta.content for delta in deltas)
-        return Message(role="assistant", parts=(TextPart(text),) if text else (), tool_calls=_tool_calls(deltas))
+        return Message(role="assistant", parts=(TextPart(text),) if text else (), tool_calls=join_tool_calls(deltas))
 
     def settled_usage(self, prompt: Prompt, *, model: str) -> Usage:
         """What the provider reported, or an estimate that says that it is one. A thought is about one token."""
@@ -101,7 +101,8 @@ def is_text(piece: Piece) -> TypeGuard[Delta]:
     return isinstance(piece, Delta) and not (piece.tool_calls or piece.refusal) and piece.logprobs is None
 
 
-def _tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:
+def join_tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:
+    """The calls of one choice, whose arguments come in pieces."""
     calls: dict[int, ToolCall] = {}
     for piece in (piece for delta in deltas if delta.tool_calls for piece in delta.tool_calls):
         known = calls.get(piece.position, ToolCall(id="", name="", arguments=""))

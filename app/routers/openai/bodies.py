@@ -15,6 +15,10 @@ from app.routers.openai.options import HeaderOptions, SluiceOptions
 AUTO = "auto"
 DOCUMENTS = "documents"
 
+# What most requests say of these: nothing.
+AS_THE_MODEL_DOES = Sampling()
+NO_TOOLING = Tooling()
+
 Identifier = Annotated[str, Field(max_length=512)]
 Schema = dict[str, JsonValue]
 # What a seed may be in most servers' own types.
@@ -116,13 +120,8 @@ class RefusedFields(Strict):
     web_search_options: Annotated[None, Unsupported("tools that a provider runs are not supported")] = None
 
 
-class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
-    """`POST /v1/chat/completions`. `model` is `auto`, `documents` (auto with retrieval), `local` or a model's name."""
-
-    model: Name
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
+class SamplingFields(Strict):
+    """How the answer is to be written."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -137,11 +136,51 @@ class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
 
+    def to_sampling(self) -> Sampling:
+        if self.model_fields_set.isdisjoint(SamplingFields.model_fields):
+            return AS_THE_MODEL_DOES
+        limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=min(limits, default=None),
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
+            seed=self.seed,
+            n=self.n,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            logprobs=self.logprobs,
+            top_logprobs=self.top_logprobs,
+            reasoning_effort=self.reasoning_effort,
+        )
+
+
+class ToolingFields(Strict):
+    """The tools that may be called, and the form of the answer."""
+
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
 
+    def to_tooling(self) -> Tooling:
+        if self.model_fields_set.isdisjoint(ToolingFields.model_fields):
+            return NO_TOOLING
+        return Tooling(
+            tools=tuple(_as_given(tool) for tool in self.tools or ()),
+            tool_choice=_as_given(self.tool_choice),
+            parallel_tool_calls=self.parallel_tool_calls,
+            response_format=_as_given(self.response_format),
+        )
+
+
+class ChatCompletionBody(AcceptedFields, RefusedFields, ToolingFields, SamplingFields, SluiceOptions):
+    """`POST /v1/chat/completions`. `model` is `auto`, `documents` (auto with retrieval), `local` or a model's name."""
+
+    model: Name
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
     complexity: Annotated[Complexity, Field(strict=False)] | None = None
 
     @model_validator(mode="after")
@@ -166,38 +205,14 @@ class ChatCompletionBody(AcceptedFields, RefusedFields, SluiceOptions):
         return ChatRequest(
             messages=tuple(message.to_message() for message in self.messages),
             model=AUTO if self.model == DOCUMENTS else self.model,
-            sampling=self._sampling(),
-            tooling=self._tooling(),
+            sampling=self.to_sampling(),
+            tooling=self.to_tooling(),
             sensitivity=max(labels, default=None),
             complexity=self.complexity,
             stream=bool(self.stream),
             session_id=self.session_id or options.session_id,
             documents=self._documents(options),
             cache=self._cache(options),
-        )
-
-    def _sampling(self) -> Sampling:
-        limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
-        return Sampling(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=min(limits, default=None),
-            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
-            seed=self.seed,
-            n=self.n,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            logprobs=self.logprobs,
-            top_logprobs=self.top_logprobs,
-            reasoning_effort=self.reasoning_effort,
-        )
-
-    def _tooling(self) -> Tooling:
-        return Tooling(
-            tools=tuple(_as_given(tool) for tool in self.tools or ()),
-            tool_choice=_as_given(self.tool_choice),
-            parallel_tool_calls=self.parallel_tool_calls,
-            response_format=_as_given(self.response_format),
         )
 
     def _documents(self, options: HeaderOptions) -> RetrievalScope | None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
-from app.dependencies import read_stated_label
+from app.dependencies import own_headers, read_stated_label
 from app.errors import InvalidRequestError, MalformedBodyError
 from app.models import Label
 from app.routers.bodies import decode_json
@@ -41,6 +41,8 @@ class HeaderOptions:
     session_id: str | None
 
 
+NO_OPTIONS = HeaderOptions(sensitivity=None, documents=None, cache=None, session_id=None)
+
 Option = TypeVar("Option")
 
 DOCUMENTS: TypeAdapter[bool | DocumentsBody] = TypeAdapter(bool | DocumentsBody)
@@ -54,6 +56,8 @@ async def read_options(connection: HTTPConnection) -> HeaderOptions:
     Raises `InvalidRequestError` for a header that is not known, is given twice or cannot be read.
     """
     headers = connection.headers
+    if not own_headers(headers):
+        return NO_OPTIONS
     documents, cache, session_id = (_single(headers, name) for name in (DOCUMENTS_HEADER, CACHE_HEADER, SESSION_HEADER))
     return HeaderOptions(
         sensitivity=read_stated_label(headers, also_known=OPTION_HEADERS),

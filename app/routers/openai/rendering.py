@@ -12,7 +12,7 @@ from app.errors import SluiceError
 from app.models import NO_DETAILS, Admitted, Citation, Delta, Event, Finished, Started, ToolCall, ToolCallDelta, Usage
 from app.routers.native_replies import citation_replies, grounding_reply, route_reply
 from app.routers.replies import Answer, error_body
-from app.services.answer import is_text
+from app.services.answer import is_text, join_tool_calls
 
 DONE = b"data: [DONE]\n\n"
 # The chunk that most chunks are: after the envelope nothing but text.
@@ -119,7 +119,7 @@ def _envelope(started: Started, *, kind: str) -> dict[str, Any]:
 def _choice(index: int, *, reason: str, deltas: Sequence[Delta], answer: Answer) -> dict[str, Any]:
     content = "".join(delta.content for delta in deltas)
     refusal = "".join(delta.refusal for delta in deltas)
-    calls = answer.draft.choices[index].tool_calls if deltas else ()
+    calls = join_tool_calls(deltas)
     message: dict[str, Any] = {
         "role": "assistant",
         "content": None if not content and (calls or refusal) else content,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from app.dependencies import EDGE, AnyCaller, EmbeddingsCaller, ServicesDep
 from app.errors import UnknownModelError
 from app.models import Model
-from app.routers.bodies import BoundedRoute
+from app.routers.direct import DirectRoute
 from app.routers.openai.asking import OpenAIAskingDep
 from app.routers.openai.bodies import ChatCompletionBody
 from app.routers.openai.embeddings import EmbeddingsBody, embeddings_reply
@@ -19,14 +19,15 @@ from app.routers.openai.schemas import STREAM, CompletionReply, EmbeddingsReply,
 from app.routers.replies import StreamReply, WholeReply, json_response
 from app.services.catalog import CatalogView
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute, dependencies=EDGE)
+router = APIRouter(prefix="/v1", tags=["openai"], dependencies=EDGE)
+direct = APIRouter(route_class=DirectRoute)
 
 # Names that stand for a rule instead of a model.
 ALIASES = ("auto", "documents", "local")
 OWNER = "sluice"
 
 
-@router.post("/chat/completions", response_model=CompletionReply, responses=STREAM)
+@direct.post("/chat/completions", response_model=CompletionReply, responses=STREAM)
 async def complete(body: ChatCompletionBody, asking: OpenAIAskingDep) -> Response:
     """Answer a conversation as OpenAI does, whole or, with `stream`, in chunks."""
     request = asking.freshness.restrict(body.to_request(asking.options))
@@ -35,7 +36,7 @@ async def complete(body: ChatCompletionBody, asking: OpenAIAskingDep) -> Respons
     return StreamReply(events, surface=surface) if body.stream else WholeReply(events, surface=surface)
 
 
-@router.post("/embeddings", response_model=EmbeddingsReply)
+@direct.post("/embeddings", response_model=EmbeddingsReply)
 async def embed(body: EmbeddingsBody, services: ServicesDep, caller: EmbeddingsCaller, options: OptionsDep) -> Response:
     """Turn texts into vectors, in their order, as OpenAI does."""
     embedded = await services.embeddings.embed(body.to_request(options), caller=caller)
@@ -63,6 +64,9 @@ async def read_model(name: str, services: ServicesDep, caller: AnyCaller) -> Res
     if model is None or not caller.may_use(model):
         raise UnknownModelError(param="model")
     return json_response(_listed(model, view=view))
+
+
+router.include_router(direct)
 
 
 def _alias(name: str) -> dict[str, Any]:
