@@ -18,7 +18,7 @@ from app.services.answer import is_text
 from app.services.purges import Mark
 
 # To compress a short entry takes longer than everything else that is done to keep it.
-COMPRESSED_ABOVE = 1024
+COMPRESSED_ABOVE = 2048
 MOST_BYTES = 16 * 1024 * 1024
 
 # The first byte of an entry says how the rest is to be read.

@@ -26,6 +26,8 @@ MOST_PURGES = 100
 
 # Tenants whose places are remembered.
 MOST_PLACES = 1024
+# Ledgers that stay read: one is looked at for each request, and changes with each purge.
+MOST_LEDGERS = 256
 
 # Purges of one tenant go one after the other; one whose worker was killed holds up the next for this long.
 LOCK_SECONDS = 2.0
@@ -123,6 +125,7 @@ class Purges:
         await self._store.discard(f"{place}:lock", holder)
 
 
+@lru_cache(maxsize=MOST_LEDGERS)
 def read_ledger(data: bytes | None) -> Ledger | None:
     try:
         return None if data is None else LEDGER.validate_json(data)
