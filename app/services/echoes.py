@@ -70,11 +70,18 @@ class Echoes:
         self._shared = shared
         self._mirror = Mirror()
         self._catching_up = asyncio.Lock()
+        self._asked = 0
+        self._answered = 0
 
     async def catch_up(self) -> None:
-        """Read the rows that were added since the last time."""
+        """Read the rows that were added since the last time. All who wait while others read are served by the next."""
+        self._asked += 1
+        mine = self._asked
         async with self._catching_up:
-            await self._read_into(self._mirror)
+            if self._answered < mine:
+                served = self._asked
+                await self._read_into(self._mirror)
+                self._answered = served
 
     async def _read_into(self, mirror: Mirror) -> None:
         while rows := await self._store.since(mirror.newest_row, limit=ROWS_AT_ONCE):
