@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -36,6 +37,8 @@ ANSWERS_KEPT = timedelta(days=30)
 # Rows hold this many fingerprints at most, and are read so many at once.
 ROW_FINGERPRINTS = 5_000
 ROWS_AT_ONCE = 2_000
+# Tenants whose stock phrases stay read.
+MOST_KEYS = 256
 # Longer texts are read in a thread.
 SHORT_TEXT = 64_000
 
@@ -257,7 +260,7 @@ def exchange(question: str, answer: str) -> str:
 def _fingerprints(texts: Iterable[str], key: FingerprintKey, question: str | None) -> Fingerprints:
     """Those of each text without stock phrases: its winnowed runs, and its digest; a short one has its question."""
     found = [np.empty(0, dtype=np.uint64)]
-    known = np.concatenate(key.shingles([Tokens.of(phrase) for phrase in STOCK_PHRASES]))
+    known = _stock_runs(key)
     for text in texts:
         tokens = Tokens.of(text)
         runs = np.concatenate(key.shingles([tokens]))
@@ -269,3 +272,9 @@ def _fingerprints(texts: Iterable[str], key: FingerprintKey, question: str | Non
         if tokens.are_telling:
             found.append(np.array([key.digest(tokens)], dtype=np.uint64))
     return np.setdiff1d(np.concatenate(found), known)
+
+
+@lru_cache(maxsize=MOST_KEYS)
+def _stock_runs(key: FingerprintKey) -> Fingerprints:
+    """The runs of the stock phrases, for every answer of a tenant."""
+    return np.concatenate(key.shingles([Tokens.of(phrase) for phrase in STOCK_PHRASES]))
