@@ -74,7 +74,7 @@ def connect(url: str, *, admits: Admits = anywhere, patient: bool = False) -> Re
     """
     place = _Place.parse(url)
     options: dict[str, Any] = {**place.options, "retry": Retry(NoBackoff(), 0), "socket_connect_timeout": PROBE_SECONDS}
-    # Of several servers one may hang. Else whoever asks bounds the wait: the library's bound is a task for each command.
+    # Of several servers one may hang. Else whoever asks bounds the wait: the library's bound is a task a command.
     options["socket_timeout"] = PROBE_SECONDS if place.kind == "cluster" and not patient else None
     if place.kind == "cluster":
         return _connect_to_cluster(place, options, admits=admits)

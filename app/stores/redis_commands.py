@@ -24,7 +24,7 @@ from app.stores.redis_client import FAILURES, RedisClient
 
 Word: TypeAlias = str | bytes | int
 # Bounds how long Redis is waited for.
-Bound: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+Bound: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 
 _Asked: TypeAlias = tuple[Sequence[Word], asyncio.Future[Any]]
 
@@ -71,6 +71,7 @@ class Pipeline:
         self._bound = bound
         self._connection: Connection | None = None
         self._waiting: deque[_Asked] = deque()
+        self._batch: list[_Asked] = []
         self._work: asyncio.Task[None] | None = None
 
     async def execute(self, *words: Word) -> Any:
@@ -95,26 +96,23 @@ class Pipeline:
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
+        self._fail(RedisConnectionError("closed"))
         await self._let_go()
 
     async def _carry(self) -> None:
         """Send what waits, until nothing does."""
-        batch: list[_Asked] = []
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+                self._batch = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
                 try:
                     async with self._bound():
-                        await self._send(batch)
+                        await self._send(self._batch)
+                    self._batch = []
                 except Exception as error:  # noqa: BLE001  (whatever it is, it is raised again where it was asked)
                     await self._let_go()
-                    _fail([*batch, *self._waiting], error)
-                    self._waiting.clear()
+                    self._fail(error)
         finally:
             self._work = None
-            _fail(
-                [*batch, *self._waiting], RedisConnectionError("closed")
-            )  # those that are left when this is cancelled
 
     async def _send(self, batch: Sequence[_Asked]) -> None:
         connection = await self._connect()
@@ -137,18 +135,20 @@ class Pipeline:
             await self._pool.ensure_connection(self._connection)
         return self._connection
 
+    def _fail(self, error: Exception) -> None:
+        """Tell everybody who waits."""
+        asked = [*self._batch, *self._waiting]
+        self._waiting.clear()
+        for _, answer in asked:
+            if not answer.done():
+                answer.set_exception(error)
+
     async def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(*FAILURES):
                 await connection.disconnect(nowait=True)
             await self._pool.release(connection)
-
-
-def _fail(asked: Sequence[_Asked], error: Exception) -> None:
-    for _, answer in asked:
-        if not answer.done():
-            answer.set_exception(error)
 
 
 class ClusterCommands:
