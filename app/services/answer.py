@@ -58,13 +58,10 @@ class Draft:
     @property
     def choices(self) -> tuple[Message, ...]:
         """The choices as assistant messages."""
-        count = 1 + max((delta.index for delta in self.deltas), default=0)
-        return tuple(self._choice(index) for index in range(count))
-
-    def _choice(self, index: int) -> Message:
-        deltas = [delta for delta in self.deltas if delta.index == index]
-        text = "".join(delta.content for delta in deltas)
-        return Message(role="assistant", parts=(TextPart(text),) if text else (), tool_calls=join_tool_calls(deltas))
+        deltas: dict[int, list[Delta]] = {0: []}
+        for delta in self.deltas:
+            deltas.setdefault(delta.index, []).append(delta)
+        return tuple(_message(deltas.get(index, ())) for index in range(1 + max(deltas)))
 
     def settled_usage(self, prompt: Prompt, *, model: str) -> Usage:
         """What the provider reported, or an estimate that says that it is one. A thought is about one token."""
@@ -99,6 +96,11 @@ def join_texts(pieces: Sequence[Piece]) -> Sequence[Piece]:
 def is_text(piece: Piece) -> TypeGuard[Delta]:
     """Whether it is a delta of nothing but text."""
     return isinstance(piece, Delta) and not (piece.tool_calls or piece.refusal) and piece.logprobs is None
+
+
+def _message(deltas: Sequence[Delta]) -> Message:
+    text = "".join([delta.content for delta in deltas])
+    return Message(role="assistant", parts=(TextPart(text),) if text else (), tool_calls=join_tool_calls(deltas))
 
 
 def join_tool_calls(deltas: Sequence[Delta]) -> tuple[ToolCall, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import orjson
 
@@ -16,7 +16,11 @@ from app.services.cache_entries import CachedAnswer, Entry, decode, encode
 from app.services.purges import Purges, read_ledger
 
 # Part of every key: an entry of another shape is never read.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+# Entries that stay read; they are kept in the store for all that.
+MOST_REMEMBERED = 256
+LONGEST_REMEMBERED = 8 * 1024
 
 # Every field of a request is part of the key, except these; a test holds this list against the dataclass.
 FIELDS_OUTSIDE_KEY = {
@@ -78,6 +82,11 @@ class Slot:
         values = {name: getattr(self.request, name) for name in KEY_FIELDS}
         return _canonical([SCHEMA_VERSION, self.partition, values])
 
+    @cached_property
+    def digests(self) -> dict[bytes, str]:
+        """Of the material, by the secrets that they were made with."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -104,6 +113,7 @@ class AnswerCache:
         self._rules = rules
         self._purges = purges
         self._clock = clock
+        self._decode_short = lru_cache(maxsize=MOST_REMEMBERED)(decode)
 
     async def find(self, slot: Slot) -> Entry | None:
         """The kept answer to this very request, if there is one that this partition may see."""
@@ -116,7 +126,7 @@ class AnswerCache:
     async def read(self, key: str, slot: Slot) -> Entry | None:
         """The entry under a key of this slot's partition, if it is alive, young enough and may be seen."""
         ledger_data, data = await self._store.get_many([self._purges.place(slot.partition.tenant), key])
-        ledger, entry = read_ledger(ledger_data), decode(data) if data is not None else None
+        ledger, entry = read_ledger(ledger_data), self._decode(data) if data is not None else None
         if entry is None or entry.answer.label > slot.partition.reads.clearance:
             return None
         if ledger is None or ledger.covers(entry.mark, collection=entry.collection, model=entry.answer.model):
@@ -124,6 +134,10 @@ class AnswerCache:
         age = self._now() - entry.kept_at
         max_age = slot.request.cache.max_age
         return entry if max_age is None or age <= max_age else None
+
+    def _decode(self, data: bytes) -> Entry | None:
+        """The same bytes are the same entry: those that are asked for again and again are read once."""
+        return self._decode_short(data) if len(data) <= LONGEST_REMEMBERED else decode(data)
 
     async def keep(self, slot: Slot, answer: CachedAnswer, *, seconds: float = 0.0) -> Kept | None:
         """Keep a complete answer, unless the request or the answer's label forbids it; `seconds` is what it took."""
@@ -167,7 +181,10 @@ class AnswerCache:
 
     def key(self, slot: Slot) -> str:
         """A keyed digest of the whole request and its partition."""
-        return self._digest(slot.material)
+        key = slot.digests.get(self._secret)
+        if key is None:
+            key = slot.digests[self._secret] = self._digest(slot.material)
+        return key
 
     def _digest(self, material: bytes) -> str:
         return hmac.digest(self._secret, material, hashlib.sha256).hex()

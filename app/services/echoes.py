@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -36,6 +37,8 @@ ANSWERS_KEPT = timedelta(days=30)
 # Rows hold this many fingerprints at most, and are read so many at once.
 ROW_FINGERPRINTS = 5_000
 ROWS_AT_ONCE = 2_000
+# Tenants whose stock phrases stay read.
+MOST_KEYS = 256
 # Longer texts are read in a thread.
 SHORT_TEXT = 64_000
 
@@ -70,11 +73,18 @@ class Echoes:
         self._shared = shared
         self._mirror = Mirror()
         self._catching_up = asyncio.Lock()
+        self._asked = 0
+        self._answered = 0
 
     async def catch_up(self) -> None:
-        """Read the rows that were added since the last time."""
+        """Read the rows that were added since the last time. All who wait while others read are served by the next."""
+        self._asked += 1
+        mine = self._asked
         async with self._catching_up:
-            await self._read_into(self._mirror)
+            if self._answered < mine:
+                served = self._asked
+                await self._read_into(self._mirror)
+                self._answered = served
 
     async def _read_into(self, mirror: Mirror) -> None:
         while rows := await self._store.since(mirror.newest_row, limit=ROWS_AT_ONCE):
@@ -250,7 +260,7 @@ def exchange(question: str, answer: str) -> str:
 def _fingerprints(texts: Iterable[str], key: FingerprintKey, question: str | None) -> Fingerprints:
     """Those of each text without stock phrases: its winnowed runs, and its digest; a short one has its question."""
     found = [np.empty(0, dtype=np.uint64)]
-    known = np.concatenate(key.shingles([Tokens.of(phrase) for phrase in STOCK_PHRASES]))
+    known = _stock_runs(key)
     for text in texts:
         tokens = Tokens.of(text)
         runs = np.concatenate(key.shingles([tokens]))
@@ -262,3 +272,9 @@ def _fingerprints(texts: Iterable[str], key: FingerprintKey, question: str | Non
         if tokens.are_telling:
             found.append(np.array([key.digest(tokens)], dtype=np.uint64))
     return np.setdiff1d(np.concatenate(found), known)
+
+
+@lru_cache(maxsize=MOST_KEYS)
+def _stock_runs(key: FingerprintKey) -> Fingerprints:
+    """The runs of the stock phrases, for every answer of a tenant."""
+    return np.concatenate(key.shingles([Tokens.of(phrase) for phrase in STOCK_PHRASES]))

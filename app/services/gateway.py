@@ -334,12 +334,13 @@ class Gateway:
         self, kept: CachedAnswer, conversation: Conversation, *, slot: Slot, id: str
     ) -> AsyncGenerator[Sequence[Event], None]:
         """A kept answer as the events it was made of."""
-        route = replace(kept.route, history=conversation.history)
+        if kept.route.history != conversation.history:
+            kept = replace(kept, route=replace(kept.route, history=conversation.history))
         await self._cache.note_served(id, slot, kept)
-        yield (self._start(kept.model, id=id, route=route, conversation=conversation),)
+        yield (self._start(kept.model, id=id, route=kept.route, conversation=conversation),)
         async for deltas in self._cache.pace(kept):
             yield deltas
-        yield (finish(replace(kept, route=route), cached=True),)
+        yield (finish(kept, cached=True),)
 
     def _start(self, model: str, *, id: str, route: Route, conversation: Conversation) -> Started:
         return Started(id=id, model=model, created=self._clock(), route=route, session_id=conversation.session_id)

@@ -168,8 +168,10 @@ class Ingestion:
             await self._rest()
 
     async def work_off(self) -> None:
-        """Work off jobs, some at once, until none is due."""
-        await asyncio.gather(*(self._work_off() for _ in range(self._at_once)))
+        """Work off jobs, some at once, until none is due. One looks first: most of the time there are none."""
+        job = await self._claim()
+        if job is not None:
+            await asyncio.gather(self._work_off(job), *(self._work_off() for _ in range(self._at_once - 1)))
 
     async def settle(self) -> None:
         """Work off jobs if some were queued here since the last time."""
@@ -177,10 +179,16 @@ class Ingestion:
             self._wake.clear()
             await self.work_off()
 
-    async def _work_off(self) -> None:
-        while (job := await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)) is not None:
+    async def _work_off(self, job: Job | None = None) -> None:
+        """The job that was claimed already, and those that there are."""
+        job = job or await self._claim()
+        while job is not None:
             await self._handle(job)
             self._indexer.progress.tell()
+            job = await self._claim()
+
+    async def _claim(self) -> Job | None:
+        return await self._documents.claim_job(now=self._clock(), lease_seconds=LEASE_SECONDS)
 
     def _call(self) -> None:
         """There is work: for this process, and for others that hear of it."""

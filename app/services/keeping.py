@@ -41,8 +41,9 @@ class Keeper:
         self, conversation: Conversation, answer: CachedAnswer, *, id: str, view: CatalogView
     ) -> None:
         """An answer from the cache, which is remembered since it was first given."""
-        with step("persistence"):
-            await finish_anyway(self._keep_turns(conversation, answer, id=id, view=view))
+        if conversation.is_kept:
+            with step("persistence"):
+                await finish_anyway(self._keep_turns(conversation, answer, id=id, view=view))
 
     async def keep_cut(self, work: Work, draft: Draft, *, id: str, model: str) -> None:
         """As much as there was of an answer when the client left or the model broke off, marked as cut."""

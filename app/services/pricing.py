@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import lru_cache
 
 from app.models import NO_DETAILS, Price, TokenDetails, Usage
 
 PROMPT_KINDS = frozenset({"cached", "cache_write", "image", "audio"})
+# Every call is booked under its price.
+MOST_PRICES = 1024
 KINDS = tuple(field.name for field in fields(TokenDetails))
 
 
@@ -26,6 +29,7 @@ def _difference(details: TokenDetails, *, price: Price) -> float:
     return difference
 
 
+@lru_cache(maxsize=MOST_PRICES)
 def describe_price(price: Price) -> str:
     """The whole price as a word: `PROMPT/COMPLETION`, then `,KIND=PRICE` for each kind that has one of its own."""
     own = [(kind, getattr(price, kind)) for kind in KINDS]

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +23,11 @@ from app.protocols import CacheStore
 KEPT_SECONDS = 30 * 24 * 3600
 # With more of them than this it is cheaper to forget everything.
 MOST_PURGES = 100
+
+# Tenants whose places are remembered.
+MOST_PLACES = 1024
+# Ledgers that stay read: one is looked at for each request, and changes with each purge.
+MOST_LEDGERS = 256
 
 # Purges of one tenant go one after the other; one whose worker was killed holds up the next for this long.
 LOCK_SECONDS = 2.0
@@ -83,9 +89,13 @@ class Purges:
         self._store = store
         self._secret = secret
         self._make_id = make_id
+        self._places = lru_cache(maxsize=MOST_PLACES)(self._digest)
 
     def place(self, tenant: str) -> str:
         """The key of the tenant's ledger in the store."""
+        return self._places(tenant)
+
+    def _digest(self, tenant: str) -> str:
         return "purges:" + hmac.digest(self._secret, tenant.encode(), hashlib.sha256).hex()
 
     async def current(self, tenant: str) -> Ledger | None:
@@ -115,6 +125,7 @@ class Purges:
         await self._store.discard(f"{place}:lock", holder)
 
 
+@lru_cache(maxsize=MOST_LEDGERS)
 def read_ledger(data: bytes | None) -> Ledger | None:
     try:
         return None if data is None else LEDGER.validate_json(data)

@@ -164,19 +164,8 @@ class Recorder:
             self._ledger.count_request(caller=watch.caller, model=started.model, label=watch.label, cached=cached)
         self._audit.record_request(_account(watch))
         self.decisions.add(_decision(watch, time=self._clock(), seconds=seconds))
-        logger.info(
-            "request",
-            extra={
-                "tenant": watch.caller.tenant,
-                "outcome": watch.outcome,
-                "label": watch.label,
-                "cache": summary.cache,
-                "model": started.model if started else None,
-                "seconds": round(seconds, 4),
-                "first_token_seconds": watch.first_token_seconds and round(watch.first_token_seconds, 4),
-                "tokens": sum(charge.usage.total_tokens for charge in watch.charges),
-            },
-        )
+        if logger.isEnabledFor(logging.INFO):
+            _log(watch, summary)
 
 
 def _summary(watch: _Watch, *, seconds: float) -> RequestSummary:
@@ -193,6 +182,22 @@ def _summary(watch: _Watch, *, seconds: float) -> RequestSummary:
         called_seconds=watch.progress.called_seconds if watch.progress else 0.0,
         route=watch.route,
         charges=watch.charges,
+    )
+
+
+def _log(watch: _Watch, summary: RequestSummary) -> None:
+    logger.info(
+        "request",
+        extra={
+            "tenant": watch.caller.tenant,
+            "outcome": summary.outcome,
+            "label": summary.label,
+            "cache": summary.cache,
+            "model": summary.model,
+            "seconds": round(summary.seconds, 4),
+            "first_token_seconds": summary.first_token_seconds and round(summary.first_token_seconds, 4),
+            "tokens": sum(charge.usage.total_tokens for charge in watch.charges),
+        },
     )
 
 

@@ -15,7 +15,7 @@ from app.errors import NotFoundError
 from app.models import Delta
 from app.protocols import CacheStore
 from app.services.cache import AnswerCache, Slot
-from app.services.cache_entries import CachedAnswer, Entry
+from app.services.cache_entries import CachedAnswer
 from app.services.cache_tally import CacheTally
 from app.services.calls import Book
 from app.services.flights import Flights, Seat
@@ -57,12 +57,12 @@ class Reuse:
         entry = await self.exact.find(slot)
         if entry is not None:
             self.tally.count_hit(counts, entry, semantic=False)
-            return _replayed(entry, cache="hit")
+            return entry.answer
         match = await self.semantic.find(slot)
         if match is None:
             return None
         self.tally.count_hit(counts, match, semantic=True)
-        return _replayed(match, cache=SEMANTIC)
+        return replace(match.answer, route=replace(match.answer.route, cache=SEMANTIC))
 
     def seat(self, slot: Slot, outgoing: Outgoing, *, book: Book) -> Seat:
         """A seat on the call that answers this request; alone where it may not be shared, as with anything redacted."""
@@ -130,7 +130,3 @@ class Reuse:
             if number:
                 await asyncio.sleep(self.pause)
             yield (delta,)
-
-
-def _replayed(entry: Entry, *, cache: str) -> CachedAnswer:
-    return replace(entry.answer, route=replace(entry.answer.route, cache=cache, attempts=()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
@@ -162,7 +162,7 @@ class _Tally:
         self.reasoning_tokens += details.reasoning
 
     def count(self) -> UsageCount:
-        return UsageCount(**asdict(self))
+        return UsageCount(**{name: getattr(self, name) for name in self.__slots__})
 
 
 def nanodollars(dollars: float | None) -> int:

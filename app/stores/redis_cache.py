@@ -8,17 +8,19 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from app.errors import UnavailableError
 from app.protocols import CacheStore
-from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect, get_many, used_memory
+from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect, used_memory
+from app.stores.redis_commands import Script, open_commands
 
 Result = TypeVar("Result")
 
 # Both do nothing to a key that has another value by now: the pattern of Redis' own page on distributed locks.
-EXTEND = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('pexpire', KEYS[1], ARGV[2]) or 0"
-DISCARD = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1]) or 0"
+EXTEND = Script("return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('pexpire', KEYS[1], ARGV[2]) or 0")
+DISCARD = Script("return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1]) or 0")
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,6 @@ TURNS = 10
 # A stall of our own event loop looks like one of Redis; only failures in a row mean that it is away.
 FAILURES_UNTIL_AWAY = 3
 SECONDS_BETWEEN_PROBES = 1.0
-MOST_CONNECTIONS = 32
 # Deletions that Redis has missed and is told when it is back.
 MOST_MISSED_DELETIONS = 10_000
 
@@ -55,8 +56,7 @@ class RedisCache:
         self._redis = connect(url, admits=admits)
         self._fallback = fallback
         self._monotonic = monotonic
-        self._budget = budget
-        self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._commands = open_commands(self._redis, bound=partial(_timeout, budget))
         self._failures = 0
         self._refused_writes = 0
         self._next_probe = 0.0
@@ -83,7 +83,7 @@ class RedisCache:
 
     async def get(self, key: str) -> bytes | None:
         try:
-            found = await self._ask(lambda: self._redis.get(PREFIX + key))
+            found = await self._ask(lambda: self._commands.execute("GET", PREFIX + key))
         except UnavailableError:
             return await self._fallback.get(key)
         return found if isinstance(found, bytes) else None
@@ -93,27 +93,27 @@ class RedisCache:
             await self.delete(key)
             return
         try:
-            await self._ask(lambda: self._redis.set(PREFIX + key, value, ex=ttl), writes=True)
+            await self._ask(lambda: self._commands.execute("SET", PREFIX + key, value, "EX", ttl), writes=True)
         except UnavailableError:
             await self._fallback.set(key, value, ttl=ttl)
 
     async def delete(self, key: str) -> None:
         await self._fallback.delete(key)
         try:
-            await self._ask(lambda: self._redis.delete(PREFIX + key), writes=True)
+            await self._ask(lambda: self._commands.execute("DEL", PREFIX + key), writes=True)
         except UnavailableError:
             self._miss_deletion(key)
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
-            return await self._ask(lambda: get_many(self._redis, [PREFIX + key for key in keys]))
+            return await self._ask(lambda: self._commands.get_many([PREFIX + key for key in keys]))
         except UnavailableError:
             return await self._fallback.get_many(keys)
 
     async def add(self, key: str, value: bytes, *, ttl: float) -> bool:
         try:
             added = await self._ask(
-                lambda: self._redis.set(PREFIX + key, value, px=_milliseconds(ttl), nx=True), writes=True
+                lambda: self._commands.execute("SET", PREFIX + key, value, "PX", _milliseconds(ttl), "NX"), writes=True
             )
         except UnavailableError:
             return await self._fallback.add(key, value, ttl=ttl)
@@ -139,11 +139,12 @@ class RedisCache:
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
+        await self._commands.close()
         await close(self._redis)
         await self._fallback.close()
 
-    async def _run(self, script: str, key: str, *arguments: bytes | int) -> object:
-        result: object = await self._redis.eval(script, 1, PREFIX + key, *arguments)
+    async def _run(self, script: Script, key: str, *arguments: bytes | int) -> object:
+        result: object = await self._commands.run(script, keys=[PREFIX + key], arguments=arguments)
         return result
 
     async def _ask(self, command: Callable[[], Awaitable[Result]], *, writes: bool = False) -> Result:
@@ -151,15 +152,10 @@ class RedisCache:
         if self.away:
             self._probe_when_due()
             raise UnavailableError
-        begun = False
         try:
-            async with _timeout(self._budget), self._slots:
-                begun = True
-                result = await command()
+            result = await command()
         except FAILURES as error:
-            # Requests that wait for each other are our own trouble, not that of Redis.
-            if begun:
-                self._count_failure(error, writes=writes)
+            self._count_failure(error, writes=writes)
             raise UnavailableError from None
         self._failures = 0
         if writes:

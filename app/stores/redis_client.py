@@ -9,7 +9,7 @@ With `rediss` in the place of `redis` everybody is spoken to over TLS, the senti
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +74,8 @@ def connect(url: str, *, admits: Admits = anywhere, patient: bool = False) -> Re
     """
     place = _Place.parse(url)
     options: dict[str, Any] = {**place.options, "retry": Retry(NoBackoff(), 0), "socket_connect_timeout": PROBE_SECONDS}
-    if not patient:
-        options["socket_timeout"] = PROBE_SECONDS
+    # Of several servers one may hang. Else whoever asks bounds the wait: the library's bound is a task a command.
+    options["socket_timeout"] = PROBE_SECONDS if place.kind == "cluster" and not patient else None
     if place.kind == "cluster":
         return _connect_to_cluster(place, options, admits=admits)
     if place.kind == "sentinel":
@@ -102,12 +102,6 @@ async def subscription(client: RedisClient) -> AsyncIterator[PubSub]:
         await client.initialize()
     async with client.pubsub() as opened:
         yield opened
-
-
-async def get_many(client: RedisClient, keys: Sequence[str]) -> list[bytes | None]:
-    """The values under the keys, in one question to each server that has some of them."""
-    found = await (client.mget_nonatomic(keys) if isinstance(client, RedisCluster) else client.mget(keys))
-    return [value if isinstance(value, bytes) else None for value in found]
 
 
 async def used_memory(client: RedisClient) -> int:

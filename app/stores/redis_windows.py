@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from app.protocols import Demand, Lease, Level, Taking
 from app.stores.memory_windows import TICKS_A_SECOND, WINDOW_TICKS, MemoryWindows
 from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect
+from app.stores.redis_commands import Script, Word, open_commands
 from app.utils.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ PREFIX = "sluice:limit:"
 # Giving up too early lets a worker count alone, and more pass than the limit. A server that is gone refuses at once;
 # one that hangs costs those few that are asking it this long, once.
 BUDGET_SECONDS = 0.1
-# One thread answers all of them: more connections would only wait in another place.
-MOST_CONNECTIONS = 8
 # What need not be exact to the moment goes to Redis together.
 FLUSH_SECONDS = 0.05
 MOST_PENDING = 10_000
@@ -32,7 +31,7 @@ RENEWAL_SECONDS = 10.0
 
 # KEYS: for each demand its costs and its ticks, then the leases. ARGV: the time in seconds, or nothing for Redis' own;
 # how many demands; limit and cost of each; limit, id and lifetime in ticks of the lease.
-TAKE = f"""
+TAKE = Script(f"""
 local window = {WINDOW_TICKS}
 local now
 if ARGV[1] == '' then
@@ -94,23 +93,23 @@ if leases and fits == 1 and leased == 1 then
   redis.call('EXPIRE', leases, {2 * LEASE_SECONDS})
 end
 return answer
-"""
+""")
 
 # KEYS: a window's costs. ARGV: the tick, the difference.
-SETTLE = """
+SETTLE = Script("""
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
   redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])
   redis.call('HINCRBY', KEYS[1], 't', ARGV[2])
 end
-"""
+""")
 
 # KEYS: leases. ARGV: the time as above, the lifetime in ticks, ids.
-RENEW = f"""
+RENEW = Script(f"""
 local now = ARGV[1]
 if now == '' then now = redis.call('TIME')[1] else now = math.ceil(tonumber(now)) end
 for i = 3, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now * {TICKS_A_SECOND} + ARGV[2], ARGV[i]) end
 redis.call('EXPIRE', KEYS[1], {2 * LEASE_SECONDS})
-"""
+""")
 
 
 class RedisWindows:
@@ -133,11 +132,7 @@ class RedisWindows:
         self._fallback = fallback
         self._monotonic = monotonic
         self._clock = clock
-        self._budget = budget
-        self._take = self._redis.register_script(TAKE)
-        self._settle = self._redis.register_script(SETTLE)
-        self._renew = self._redis.register_script(RENEW)
-        self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._commands = open_commands(self._redis, bound=lambda: Patience(budget))
         self._away = False
         self._next_probe = 0.0
         self._probe: asyncio.Task[None] | None = None
@@ -158,7 +153,7 @@ class RedisWindows:
         if lease is not None and self._releasing is not None:
             await asyncio.wait({self._releasing})
         keys = [f"{_place(demand)}:{part}" for demand in demands for part in ("costs", "ticks")]
-        arguments: list[str | int] = [
+        arguments: list[Word] = [
             self._now(),
             len(demands),
             *(n for each in demands for n in (each.limit, each.cost)),
@@ -167,11 +162,7 @@ class RedisWindows:
             keys.append(f"{_place(lease)}:leases")
             arguments += [lease.limit, lease.id, LEASE_SECONDS * TICKS_A_SECOND]
         try:
-            async with self._slots:
-                if self.is_away():  # as those who went before found out
-                    return await self._fallback.take(demands, lease=lease)
-                async with Patience(self._budget):
-                    answer = await self._take(keys=keys, args=arguments)
+            answer = await self._commands.run(TAKE, keys=keys, arguments=arguments)
         except FAILURES as error:
             self._leave(error)
             return await self._fallback.take(demands, lease=lease)
@@ -205,10 +196,9 @@ class RedisWindows:
         """Let the leases that are held here last as long again."""
         self._held = {place: ids for place, ids in self._held.items() if ids}
         for place, ids in self._held.items():
-            arguments: list[str | int] = [self._now(), LEASE_SECONDS * TICKS_A_SECOND, *ids]
+            arguments: list[Word] = [self._now(), LEASE_SECONDS * TICKS_A_SECOND, *ids]
             try:
-                async with asyncio.timeout(PROBE_SECONDS):
-                    await self._renew(keys=[f"{place}:leases"], args=arguments)
+                await self._commands.run(RENEW, keys=[f"{place}:leases"], arguments=arguments)
             except FAILURES as error:
                 self._leave(error)
                 return
@@ -227,6 +217,7 @@ class RedisWindows:
     async def close(self) -> None:
         await self.flushed()
         await self.probed()
+        await self._commands.close()
         await close(self._redis)
 
     def _now(self) -> str:
@@ -242,8 +233,12 @@ class RedisWindows:
         settlements, self._settlements = self._settlements, []
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                for place, tick, difference in settlements:
-                    await self._settle(keys=[f"{place}:costs"], args=[tick, difference])
+                await asyncio.gather(
+                    *(
+                        self._commands.run(SETTLE, keys=[f"{place}:costs"], arguments=[tick, difference])
+                        for place, tick, difference in settlements
+                    )
+                )
         except FAILURES as error:  # what was reserved then counts in the place of the truth, for a minute
             self._leave(error)
 

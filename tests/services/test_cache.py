@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import (
+    Attempt,
     CacheUse,
     Caller,
+    Candidate,
     ChatRequest,
     Complexity,
     Delta,
@@ -255,12 +257,39 @@ def test_calls_are_told_apart_by_what_retrieval_found() -> None:
 ENTRY = Entry(kept_at=1.0, seconds=2.0, mark=Mark(ledger="l", purges=0), collection=None, answer=ANSWER)
 
 
-@given(text=st.text(max_size=3000))
-def test_an_entry_comes_back_as_it_was(text: str) -> None:
-    entry = replace(ENTRY, answer=replace(ANSWER, deltas=(Delta(content=text),)))
-    data = encode(entry)
+DELTAS = st.builds(
+    Delta,
+    content=st.text(max_size=300),
+    index=st.integers(0, 1),
+    tool_calls=st.sampled_from([(), (ToolCallDelta(position=0, id="c", name="f", arguments="{}"),)]),
+    refusal=st.sampled_from(["", "No."]),
+    logprobs=st.sampled_from([None, {"content": []}]),
+)
+CANDIDATES = st.builds(Candidate, model=st.sampled_from("ab"), dropped=st.sampled_from([None, "other_model"]))
+
+
+@given(
+    deltas=st.lists(st.builds(Delta, content=st.text(max_size=3000)), max_size=3) | st.lists(DELTAS, max_size=3),
+    candidates=st.lists(CANDIDATES, max_size=6),
+)
+def test_an_entry_comes_back_as_it_was_but_for_the_route_of_a_hit(
+    deltas: list[Delta], candidates: list[Candidate]
+) -> None:
+    route = replace(
+        ROUTE, candidates=tuple(candidates), history="whole", attempts=(Attempt(model="openai/m", outcome="ok"),)
+    )
+    answer = replace(ANSWER, deltas=tuple(deltas))
+    data = encode(replace(ENTRY, answer=replace(answer, route=route)))
     assert data is not None
-    assert decode(data) == entry
+    found = replace(route, cache="hit", attempts=(), history="none")
+    assert decode(data) == replace(ENTRY, answer=replace(answer, route=found))
+
+
+def test_a_short_entry_is_not_compressed() -> None:
+    words = tuple(Delta(content=f"{number} ") for number in range(20))
+    data = encode(replace(ENTRY, answer=replace(ANSWER, deltas=words)))
+    assert data is not None
+    assert data[:1] == PLAIN
 
 
 def test_a_long_entry_is_compressed() -> None:

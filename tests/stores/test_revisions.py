@@ -6,7 +6,10 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
+import numpy as np
 
+from app.models import Label
+from app.stores.sql.echoes import SqlEchoStore
 from app.stores.sql.engine import Database
 from app.stores.sql.jobs import bump_revision
 from app.stores.sql.sqlite_revisions import SqliteRevisions
@@ -63,3 +66,26 @@ async def test_a_connection_that_the_server_has_cut_costs_one_question_its_short
     assert await database.read_revision(**PLACE) in (None, 1)
     assert await database.read_revision(**PLACE) == 1
     await database.close()
+
+
+async def test_another_process_s_echo_is_seen_at_once(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'record.db'}"
+    await see_echoes(await Database.open(url), await Database.open(url))
+
+
+async def test_another_process_s_echo_on_a_server_is_seen_at_once(postgres: PostgresServer) -> None:
+    url = await postgres.create_database()
+    await see_echoes(await Database.open(url), await Database.open(url))
+
+
+async def see_echoes(one: Database, other: Database) -> None:
+    """Those that one adds are the newest for the other as soon as they are added."""
+    assert await other.newest_echo() == 0
+    for number in range(1, 4):
+        part = np.array([number], dtype=np.uint64)
+        await SqlEchoStore(one).add([part], label=Label.INTERNAL, tenant="acme", version=None, expires_at=None)
+        assert await other.newest_echo() == number
+        assert [echo.number for echo in await SqlEchoStore(other).since(number - 1, limit=9)] == [number]
+        assert await SqlEchoStore(other).since(number, limit=9) == []
+    await one.close()
+    await other.close()

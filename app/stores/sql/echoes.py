@@ -42,6 +42,9 @@ class SqlEchoStore:
                 await insert(connection, echoes, rows)
 
     async def since(self, number: int, *, limit: int) -> list[Echo]:
+        newest = await self._database.newest_echo()
+        if newest is not None and newest <= number:
+            return []
         newer = select(echoes.c.number, echoes.c.fingerprints).where(echoes.c.number > number)
         async with self._database.read() as connection:
             found = await connection.execute(newer.order_by(echoes.c.number).limit(limit))

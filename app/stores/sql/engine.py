@@ -162,6 +162,10 @@ class Database:
         """As `Revisions.read`."""
         return await self._revisions.read(tenant=tenant, collection=collection)
 
+    async def newest_echo(self) -> int | None:
+        """As `Revisions.newest_echo`."""
+        return await self._revisions.newest_echo()
+
     async def close(self) -> None:
         await self._revisions.close()
         await self._engine.dispose()

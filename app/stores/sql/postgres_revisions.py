@@ -11,12 +11,16 @@ import asyncpg
 
 QUERY = (
     "SELECT tenant, name, revision FROM collections "
-    "WHERE (tenant, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+    "WHERE (tenant, name) IN (SELECT * FROM unnest($1::text[], $2::text[])) "
+    "UNION ALL SELECT NULL, NULL, coalesce(max(number), 0) FROM echoes"
 )
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, UnicodeError)
 
-Place: TypeAlias = tuple[str, str]
+Place: TypeAlias = tuple[str | None, str | None]
 Answer: TypeAlias = "asyncio.Future[int | None]"
+
+# Where the number of the last echo stands among the revisions.
+ECHOES: Place = (None, None)
 
 
 class PostgresRevisions:
@@ -30,10 +34,16 @@ class PostgresRevisions:
         self._asking: asyncio.Task[None] | None = None
 
     async def read(self, *, tenant: str, collection: str) -> int | None:
+        return await self._read((tenant, collection))
+
+    async def newest_echo(self) -> int | None:
+        return await self._read(ECHOES)
+
+    async def _read(self, place: Place) -> int | None:
         loop = asyncio.get_running_loop()
         answer: Answer = loop.create_future()
         # Never that of a question which is under way: what it sees may be older than this moment.
-        self._waiting.setdefault((tenant, collection), []).append(answer)
+        self._waiting.setdefault(place, []).append(answer)
         if self._asking is None or self._asking.done():
             self._asking = loop.create_task(self._ask())
         return await answer

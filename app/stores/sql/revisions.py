@@ -1,4 +1,4 @@
-"""The short way to a collection's revision, which every request that may draw on documents asks for.
+"""The short way to what every request asks for: a collection's revision, and whether others have added echoes.
 
 A revision is read from the record each time and never remembered: whoever has been told that a document has changed,
 by any process, finds nothing in the cache from before, because the change was committed before he was told and what
@@ -16,6 +16,10 @@ class Revisions(Protocol):
 
     async def read(self, *, tenant: str, collection: str) -> int | None:
         """The revision, 0 for a collection that has none; `None` if it has to be asked for in the ordinary way."""
+        ...
+
+    async def newest_echo(self) -> int | None:
+        """The number of the last echo, 0 for none; `None` if it has to be asked for in the ordinary way."""
         ...
 
     async def close(self) -> None: ...

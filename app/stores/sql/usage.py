@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import date
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, select
@@ -18,6 +20,8 @@ from app.stores.sql.usage_tables import budget_alerts, usage, usage_writers
 
 COUNTS = tuple(field.name for field in fields(UsageCount))
 KEY = tuple(field.name for field in fields(UsageKey))
+COLUMNS = (*KEY, *COUNTS)
+read_key, read_count = attrgetter(*KEY), attrgetter(*COUNTS)
 
 
 class SqlUsageStore:
@@ -28,8 +32,8 @@ class SqlUsageStore:
 
     async def add(self, batch: UsageBatch) -> None:
         # In one order everywhere, so that processes that add to the same rows do not wait for each other in a circle.
-        counts = sorted(batch.counts.items(), key=lambda item: tuple(map(str, asdict(item[0]).values())))
-        rows = [asdict(key) | asdict(count) for key, count in counts]
+        counts = sorted(batch.counts.items(), key=lambda item: tuple(map(str, read_key(item[0]))))
+        rows = [dict(zip(COLUMNS, (*read_key(key), *read_count(count)), strict=True)) for key, count in counts]
         async with self._database.write() as connection:
             if await _is_new(connection, batch):
                 await _add_up(connection, rows)
@@ -96,20 +100,33 @@ def _spent(*whose: ColumnElement[str], day: date) -> Select[Any]:
 
 async def _is_new(connection: AsyncConnection, batch: UsageBatch) -> bool:
     """Note the batch as its writer's last; false if it was noted before."""
-    insert = _dialect(connection).insert(usage_writers).values(writer=batch.writer, number=batch.number)
-    noted = insert.on_conflict_do_update(
+    noted = {"writer": batch.writer, "number": batch.number}
+    return bool((await connection.execute(_noting(_dialect(connection)), noted)).rowcount)
+
+
+async def _add_up(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    for batch in in_batches(rows):
+        await connection.execute(_adding(_dialect(connection)), batch)
+
+
+# Built once: that takes longer than the database takes to write, and usage is written ten times a second.
+
+
+@cache
+def _noting(dialect: Any) -> Any:
+    insert = dialect.insert(usage_writers)
+    return insert.on_conflict_do_update(
         index_elements=["writer"],
         set_={"number": insert.excluded.number},
         where=usage_writers.c.number < insert.excluded.number,
     )
-    return bool((await connection.execute(noted)).rowcount)
 
 
-async def _add_up(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    insert = _dialect(connection).insert(usage)
+@cache
+def _adding(dialect: Any) -> Any:
+    insert = dialect.insert(usage)
     added = {name: usage.c[name] + insert.excluded[name] for name in COUNTS}
-    for batch in in_batches(rows):
-        await connection.execute(insert.on_conflict_do_update(index_elements=KEY, set_=added), batch)
+    return insert.on_conflict_do_update(index_elements=KEY, set_=added)
 
 
 def _dialect(connection: AsyncConnection) -> Any:
