@@ -1,4 +1,4 @@
-"""What every request passes before a router sees it: an id, one spelling of its path, the guard of an open service."""
+"""What every request passes before a router sees it: an id, one spelling of its path, a guard, a turnstile."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.routers.counting import count_response
 from app.routers.replies import error_response
 from app.utils.logging import REQUEST_ID
 from app.utils.surfaces import SURFACE, surface_of
+from app.utils.turnstile import Turnstile
 
 # A caller's own request id is kept only in this shape, so that it can carry no text into logs.
 REQUEST_ID_SHAPE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII)
@@ -47,6 +48,7 @@ class Edge:
         self._monotonic = monotonic
         self._guarded = guarded
         self._make_id = make_id
+        self._turnstile = Turnstile()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -74,6 +76,7 @@ class Edge:
             return
         scope = _without_trailing_slash(scope)
         try:
+            await self._turnstile.enter()
             await self._app(scope, receive, send_with_id)
         finally:
             log_access(scope, status=status, seconds=self._monotonic() - began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from app.utils.turnstile import Turnstile
 
@@ -25,7 +26,7 @@ async def test_no_more_than_so_many_pass_at_one_turn_of_the_loop() -> None:
     while not all(task.done() for task in tasks):
         await asyncio.sleep(0)
         counts.append(len(passed))
-    steps = [later - earlier for earlier, later in zip(counts, counts[1:], strict=False)]
+    steps = [later - earlier for earlier, later in itertools.pairwise(counts)]
     assert max(steps) == 4
     assert passed == list(range(100))
 
@@ -64,4 +65,4 @@ async def test_a_stream_goes_on_between_a_hundred_that_come_at_once() -> None:
 
     loop.call_soon(note)
     await asyncio.wait(tasks)
-    assert all(later - earlier <= 4 for earlier, later in zip(seen, seen[1:], strict=False))
+    assert all(later - earlier <= 4 for earlier, later in itertools.pairwise(seen))
