@@ -11,6 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from app.services.loaders.document import ParsedDocument
 from app.services.loaders.encodings import decode
 from app.services.loaders.media import HTML
+from app.services.loaders.nesting import flatten
 from app.services.loaders.outline import Outline
 from app.services.loaders.tables import render_rows
 
@@ -48,7 +49,7 @@ def load_html(data: bytes) -> ParsedDocument:
 
 def read_markup(source: str, *, outline: Outline) -> str | None:
     """Add a page to `outline` and return its title; mail bodies and chapters of books are such pages as well."""
-    tree = LexborHTMLParser(source)
+    tree = LexborHTMLParser(flatten(source))
     title_node = tree.css_first("head title")
     for node in tree.css(_UNREAD):
         node.decompose()

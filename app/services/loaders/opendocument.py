@@ -73,9 +73,10 @@ def _read_blocks(container: Element, *, outline: Outline) -> None:
 
 
 def _read_frames(paragraph: Element, *, outline: Outline) -> None:
-    """Text boxes and notes that hang on a paragraph are blocks of their own."""
+    """Text boxes and notes that hang on a paragraph are blocks of their own, and so are those inside them."""
     for box in paragraph.iter("{*}text-box", "{*}note-body", "{*}annotation"):
-        _read_blocks(box, outline=outline)
+        if next(box.iterancestors("{*}p", "{*}h"), None) is paragraph:
+            _read_blocks(box, outline=outline)
 
 
 def _read_table(table: Element, *, outline: Outline, named: bool) -> None:

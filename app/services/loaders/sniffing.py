@@ -30,6 +30,7 @@ _ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
 _OFFICE_PART: Final = "[Content_Types].xml"
 _OFFICE_FOLDERS: Final = {"word/": media.DOCX, "ppt/": media.PPTX, "xl/workbook.xml": media.XLSX}
 _STATED_KIND: Final = "mimetype"
+_MAX_STATED_KIND: Final = 256
 _BOOK_PART: Final = "META-INF/container.xml"
 _PACKAGES: Final = frozenset(
     {media.DOCX, media.PPTX, media.XLSX, media.ODT, media.ODP, media.ODS, media.EPUB, media.ZIP}
@@ -37,10 +38,12 @@ _PACKAGES: Final = frozenset(
 # Programs and the documents of other programs, which are no archives of documents.
 _OTHER_PARTS: Final = frozenset({"META-INF/MANIFEST.MF", "AndroidManifest.xml", "Index/Document.iwa", "Index.zip"})
 
+# Both take linear time whatever they are given: a comment is left only at its own end, a tag not by way of others.
 _HTML_START: Final = re.compile(
-    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    r"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:[^-]|-(?!->)){0,4000}+-->\s*+)*+<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE,
 )
-_HTML_TAG: Final = re.compile(r"<(?:p|div|h[1-6]|table|ul|ol|span|br|a)\b[^>]*>", re.IGNORECASE)
+_HTML_TAG: Final = re.compile(r"<(?:p|div|h[1-6]|table|ul|ol|span|br|a)\b[^<>]*>|\A\s*+<!--", re.IGNORECASE)
 _JSON_START: Final = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 _MAIL_HEADER: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]|[ \t]+\S")
 _MAIL_HEADERS: Final = frozenset(
@@ -97,7 +100,7 @@ def _kind_of_package(data: bytes) -> str:
         if _OFFICE_PART in package:
             kind = _office_kind(package)
         elif _STATED_KIND in package:
-            kind = package.read(_STATED_KIND).decode("ascii", errors="replace").strip()
+            kind = package.read(_STATED_KIND, at_most=_MAX_STATED_KIND).decode("ascii", errors="replace").strip()
         else:
             kind = media.EPUB if _BOOK_PART in package else media.ZIP
     except LoadError:
