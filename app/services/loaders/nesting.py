@@ -16,8 +16,8 @@ _LONG_TAG: Final = re.compile(rf"<([a-zA-Z][a-zA-Z0-9]*+)[^<>]{{{_MAX_TAG},}}+>"
 # Elements without content, and those that the next of their kind ends: however many there are, they do not nest.
 _FLAT: Final = frozenset(
     {
-        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"),
-        *("dd", "dt", "li", "option", "p", "tbody", "td", "tfoot", "th", "thead", "tr", "html", "head", "body"),
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track"),
+        *("dd", "dt", "li", "option", "p", "tbody", "td", "tfoot", "th", "thead", "tr", "wbr", "html", "head", "body"),
     }
 )
 _LINE_BREAK: Final = "<br>"
