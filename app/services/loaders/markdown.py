@@ -22,8 +22,9 @@ _INLINE: Final = MarkdownIt("commonmark")
 
 
 def load_markdown(data: bytes) -> ParsedDocument:
-    """The source text, which keeps links, lists, code and tables; the title is that of the front matter, else the first heading of
-    level 1.
+    """The source text, which keeps links, lists, code and tables.
+
+    The title is that of the front matter, else the first heading of level 1.
     """
     source, warnings = decode(data)
     source = clean(source)
