@@ -223,7 +223,7 @@ class Indexer:
         batch = _Batch()
         for start in range(0, total, EMBEDDING_BATCH):
             rows = await self._documents.chunk_texts(version.id, start=start, limit=EMBEDDING_BATCH)
-            embedding = self._embed_texts([self._embedded_text(row) for row in rows], label=label)
+            embedding = self._embed_texts(self._embedded_texts(rows), label=label)
             # A batch is put into the index while the next one is embedded.
             vectors, kept = await asyncio.gather(embedding, self._put(batch, version, space=space, total=total))
             if not kept:
@@ -251,8 +251,14 @@ class Indexer:
         self.progress.tell()
         return kept
 
-    def _embedded_text(self, chunk: ChunkText) -> str:
-        """The chunk under as much of its title and headings as the embedding model's window has room for."""
-        ends = [end for _, end in self._embedder.token_offsets(chunk.context)]
-        kept = chunk.context if len(ends) <= CONTEXT_TOKENS else chunk.context[: ends[CONTEXT_TOKENS - 1]]
-        return f"{kept}\n{chunk.text}" if kept else chunk.text
+    def _embedded_texts(self, chunks: Sequence[ChunkText]) -> list[str]:
+        """The chunks, each under as much of its title and headings as the embedding model's window has room for."""
+        # Most chunks of a document stand under the same title and headings.
+        kept = {context: self._fitting(context) for context in {chunk.context for chunk in chunks}}
+        return [f"{kept[chunk.context]}\n{chunk.text}" if chunk.context else chunk.text for chunk in chunks]
+
+    def _fitting(self, context: str) -> str:
+        if len(context) <= CONTEXT_TOKENS:  # a token has a character at least
+            return context
+        ends = [end for _, end in self._embedder.token_offsets(context)]
+        return context if len(ends) <= CONTEXT_TOKENS else context[: ends[CONTEXT_TOKENS - 1]]

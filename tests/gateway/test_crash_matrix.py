@@ -23,13 +23,13 @@ DOCUMENTS = 24
 # One for each service; further apart than a service has documents.
 SEEDS = (6, 600)
 # Where in a document's life the service is killed; `any` is after a while, `start` before it is up again.
-MOMENTS = ("parsing", "chunking", "embedding", "publishing", "removing", "sending", "any", "start")
+MOMENTS = ("parsing", "embedding", "publishing", "removing", "sending", "any", "chunking", "start")
 # How many sentences a document must have to be seen at a stage: cutting takes a moment from 100,000 characters on, and
 # embedding has news after its first 32 chunks. Each costs the next start its embedding, so that others are short.
 LENGTHS = {"chunking": 1_200, "embedding": 400, "publishing": 400}
 SHORT = (0, 0, 5, 40)
 ROUNDS_BETWEEN_LOOKS = 10
-LONGEST_ROUND = 4.0
+LONGEST_ROUND = 8.0
 FILLER = "The harbour master notes wind, tide and cargo in a book that nobody has read since. "
 
 
