@@ -291,6 +291,7 @@ def _build_indexer(parts: Parts, *, documents: DocumentStore) -> Indexer:
         audit=enforcement.audit,
         sandbox=engines.sandbox,
         metrics=parts.metrics,
+        tracer=parts.tracer,
     )
 
 

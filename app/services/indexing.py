@@ -20,9 +20,11 @@ from app.services.echoes import Echoes
 from app.services.gathering import GatheredWrites
 from app.services.labels import Labeller, Reading, version_label
 from app.services.loaders import ParsedDocument, Sandbox
+from app.services.spans import embedding_step
+from app.services.stages import Stages
 from app.services.vector_store import Spaces
-from app.utils.instruments import STAGE_DURATION
 from app.utils.monitoring import Metrics
+from app.utils.tracing import Span, Tracer, step
 
 # What MiniLM's window of 256 tokens leaves for title and headings beside a chunk and the two tokens of the frame.
 CONTEXT_TOKENS = 50
@@ -81,6 +83,7 @@ class Indexer:
         audit: Audit,
         sandbox: Sandbox,
         metrics: Metrics,
+        tracer: Tracer | None,
     ) -> None:
         self._documents = documents
         self._index = index
@@ -90,32 +93,34 @@ class Indexer:
         self._echoes = echoes
         self._audit = audit
         self._sandbox = sandbox
-        self._stages = metrics.histogram(STAGE_DURATION)
+        self._stages = Stages(metrics, tracer=tracer)
         self._spaces = Spaces(embedder)
         self._reading = asyncio.Lock()
         self.progress = Progress()
 
     async def index(self, job: Job) -> None:
         """Make the job's version found; raises `LoadError` for one that cannot be read."""
-        async with self._heartbeat(job.version.id):
-            if job.version.status is DocumentStatus.INDEXED:
-                await self._embed_again(job)
-            else:
-                await self._index_content(job)
+        with self._stages.job(job) as span:
+            async with self._heartbeat(job.version.id):
+                if job.version.status is DocumentStatus.INDEXED:
+                    await self._embed_again(job)
+                else:
+                    await self._index_content(job, span=span)
 
-    async def _index_content(self, job: Job) -> None:
+    async def _index_content(self, job: Job, *, span: Span) -> None:
         version = job.version
-        with self._stages.of("parse").time():
+        with self._stages.of("parse"):
             parsed = await self._parse(version)
-        with self._stages.of("classify").time():
+        with self._stages.of("classify"):
             reading = await self._read(version, parsed)
         label = version_label(version, reading)
         if len(parsed.text) >= LONG_TEXT:
             await self._report(version, stage="chunking")
-        with self._stages.of("chunk").time():
+        with self._stages.of("chunk"):
             chunks = await asyncio.to_thread(self._cut, parsed)
+        span.set({"sluice.label": label.word, "sluice.chunks": len(chunks), "sluice.warnings": len(parsed.warnings)})
         space = self._spaces.of(version.key, label=label)
-        with self._stages.of("store").time():
+        with self._stages.of("store"):
             await self._documents.save_chunks(
                 version.id,
                 text=parsed.text,
@@ -127,10 +132,10 @@ class Indexer:
             )
         texts = (parsed.text, *(chunk.text for chunk in chunks))
         again = job.attempts > 1
-        with self._stages.of("fingerprint").time():
+        with self._stages.of("fingerprint"):
             await self._echoes.keep_document(version.id, texts, label=label, tenant=version.key.tenant, again=again)
         await self._embed(version, label=label, space=space, total=len(chunks))
-        with self._stages.of("publish").time():
+        with self._stages.of("publish"):
             await self._documents.publish(job, space=space, label=label)
         digest = await asyncio.to_thread(self._audit.digest, parsed.text)
         self._audit.record_document(version, reading=reading, outcome="indexed", digest=digest)
@@ -211,15 +216,14 @@ class Indexer:
         Stops early for a version that is removed meanwhile.
         """
         if space is not None:
-            with self._stages.of("embed").time():
+            with self._stages.of("embed"):
                 await self._embed_into(space, version, label=label, total=total)
 
     async def _embed_into(self, space: str, version: DocumentVersion, *, label: Label, total: int) -> None:
         batch = _Batch()
         for start in range(0, total, EMBEDDING_BATCH):
             rows = await self._documents.chunk_texts(version.id, start=start, limit=EMBEDDING_BATCH)
-            texts = [self._embedded_text(row) for row in rows]
-            embedding = self._embedder.embed(Dispatch(texts, label, self._embedder.model), bulk=True)
+            embedding = self._embed_texts(self._embedded_texts(rows), label=label)
             # A batch is put into the index while the next one is embedded.
             vectors, kept = await asyncio.gather(embedding, self._put(batch, version, space=space, total=total))
             if not kept:
@@ -230,18 +234,31 @@ class Indexer:
         if not found:
             raise IndexIncompleteError
 
+    async def _embed_texts(self, texts: Sequence[str], *, label: Label) -> Vectors:
+        dispatch = Dispatch(texts, label, self._embedder.model)
+        with embedding_step(dispatch):
+            return await self._embedder.embed(dispatch, bulk=True)
+
     async def _put(self, batch: _Batch, version: DocumentVersion, *, space: str, total: int) -> bool:
         """Put a batch into the index; whether the version is still there, so that it is worth going on."""
         if batch.ids:
-            await self._writes.upsert(space, ids=batch.ids, vectors=batch.vectors)
+            with step("index") as span:
+                span.set({"sluice.chunks": len(batch.ids)})
+                await self._writes.upsert(space, ids=batch.ids, vectors=batch.vectors)
         if batch.done in (0, total):  # the stage before this one, or after it, says so
             return True
         kept = await self._documents.report(version.id, stage="embedding", done=batch.done, total=total)
         self.progress.tell()
         return kept
 
-    def _embedded_text(self, chunk: ChunkText) -> str:
-        """The chunk under as much of its title and headings as the embedding model's window has room for."""
-        ends = [end for _, end in self._embedder.token_offsets(chunk.context)]
-        kept = chunk.context if len(ends) <= CONTEXT_TOKENS else chunk.context[: ends[CONTEXT_TOKENS - 1]]
-        return f"{kept}\n{chunk.text}" if kept else chunk.text
+    def _embedded_texts(self, chunks: Sequence[ChunkText]) -> list[str]:
+        """The chunks, each under as much of its title and headings as the embedding model's window has room for."""
+        # Most chunks of a document stand under the same title and headings.
+        kept = {context: self._fitting(context) for context in {chunk.context for chunk in chunks}}
+        return [f"{kept[chunk.context]}\n{chunk.text}" if chunk.context else chunk.text for chunk in chunks]
+
+    def _fitting(self, context: str) -> str:
+        if len(context) <= CONTEXT_TOKENS:  # a token has a character at least
+            return context
+        ends = [end for _, end in self._embedder.token_offsets(context)]
+        return context if len(ends) <= CONTEXT_TOKENS else context[: ends[CONTEXT_TOKENS - 1]]

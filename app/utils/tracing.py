@@ -169,7 +169,7 @@ class RecordedSpan(EnteredSpan):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        if error is not None:
+        if error is not None and self.error is None:
             self.fail(name_of(error))
         self.end()
 

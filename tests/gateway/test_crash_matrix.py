@@ -23,9 +23,13 @@ DOCUMENTS = 24
 # One for each service; further apart than a service has documents.
 SEEDS = (6, 600)
 # Where in a document's life the service is killed; `any` is after a while, `start` before it is up again.
-MOMENTS = ("parsing", "chunking", "embedding", "publishing", "removing", "sending", "any", "start")
+MOMENTS = ("parsing", "embedding", "publishing", "removing", "sending", "any", "chunking", "start")
+# How many sentences a document must have to be seen at a stage: cutting takes a moment from 100,000 characters on, and
+# embedding has news after its first 32 chunks. Each costs the next start its embedding, so that others are short.
+LENGTHS = {"chunking": 1_200, "embedding": 400, "publishing": 400}
+SHORT = (0, 0, 5, 40)
 ROUNDS_BETWEEN_LOOKS = 10
-LONGEST_ROUND = 4.0
+LONGEST_ROUND = 8.0
 FILLER = "The harbour master notes wind, tide and cargo in a book that nobody has read since. "
 
 
@@ -51,22 +55,24 @@ class Crowd:
     chance: random.Random
     removing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def work(self, ledgers: Sequence[Ledger]) -> None:
+    async def work(self, ledgers: Sequence[Ledger], *, first: int | None = None) -> None:
+        """Go on until the service is killed; `first` is the length of a document to upload before all others."""
         while True:
             ledger = self.chance.choice(ledgers)
             try:
-                if self.chance.random() < 0.3:
+                if first is None and self.chance.random() < 0.3:
                     await self._delete(ledger)
                 else:
-                    await self._upload(ledger)
+                    await self._upload(ledger, length=self.chance.choice(SHORT) if first is None else first)
+                    first = None
             except (aiohttp.ClientError, TimeoutError):
                 return  # the service was killed, and nobody knows whether the call had come through
 
-    async def _upload(self, ledger: Ledger) -> None:
+    async def _upload(self, ledger: Ledger, *, length: int) -> None:
         word = next(ledger.words)
         ledger.known.append(word)
         ledger.states.add(word)
-        text = ledger.text(word, length=self.chance.choice((0, 0, 5, 40, 400)))
+        text = ledger.text(word, length=length)
         async with self.service.client.post(
             "/documents", json={"documents": [{"id": ledger.id, "content": text}]}
         ) as response:
@@ -120,7 +126,8 @@ async def _until_stage(moment: str, client: aiohttp.ClientSession) -> None:
 async def play_round(crowd: Crowd, *, moment: str, chance: random.Random) -> None:
     """Callers at work, a kill at the moment, and a start, which may be killed too."""
     crowd.removing.clear()
-    work = [asyncio.create_task(crowd.work(crowd.ledgers[start::6])) for start in range(6)]
+    work = [asyncio.create_task(crowd.work(crowd.ledgers[start::6])) for start in range(1, 6)]
+    work.append(asyncio.create_task(crowd.work(crowd.ledgers[::6], first=LENGTHS.get(moment))))
     await wait_for(moment, crowd, chance=chance)
     await crowd.service.kill()
     await asyncio.gather(*work)

@@ -226,6 +226,44 @@ async def test_an_answer_from_the_cache_and_one_of_another_request_have_no_call(
     assert call.parent in {span.id for span in answers if span.attributes["sluice.cache"] == "miss"}
 
 
+# Ingestion
+
+STAGES = ["parse", "classify", "chunk", "store", "fingerprint", "embed", "publish"]
+
+
+async def test_a_document_that_is_indexed_is_a_trace_of_its_stages(traced: Gateway, collector: Collector) -> None:
+    """Each stage is a span, below embedding one for each batch that is embedded and put into the index."""
+    await traced.add({"title": "Tea", "content": "Tea is drunk at four in the kitchen."}, sensitivity="public")
+    (root,) = await collector.wait_spans("ingestion")
+    below = tree(collector.spans, root=root)
+    assert list(below) == [f"{number}. {stage}" for number, stage in enumerate(STAGES, start=1)]
+    assert below["6. embed"] == {"1. embeddings all-MiniLM-L6-v2": {}, "2. index": {}}
+    assert (root.parent, root.failed) == ("", False)
+    expected = {"sluice.tenant": "default", "sluice.label": "public", "sluice.chunks": 1, "sluice.warnings": 0}
+    assert {name: root.attributes[name] for name in expected} == expected
+    assert collector.named("index")[0].attributes["sluice.chunks"] == 1
+
+
+async def test_a_document_that_cannot_be_read_is_a_trace_that_says_why(traced: Gateway, collector: Collector) -> None:
+    async with traced.service.client.post(
+        "/documents?wait=true", json={"documents": [{"id": "blank", "content": "\u200b"}]}
+    ) as response:
+        assert (await response.json())["documents"][0]["status"] == "failed"
+    (root,) = await collector.wait_spans("ingestion")
+    (parse,) = collector.named("parse")
+    assert (root.attributes["error.type"], parse.attributes["error.type"]) == ("empty", "empty")
+    assert list(tree(collector.spans, root=root)) == ["1. parse"]
+
+
+async def test_nothing_of_a_document_is_in_the_spans_of_its_ingestion(traced: Gateway, collector: Collector) -> None:
+    """Neither its text nor what it is called, where it lies and what is said about it."""
+    word = "brivolunder"
+    document = {"id": word, "title": word, "content": f"{word} boils at four.", "metadata": {word: word}}
+    await traced.add(document, sensitivity="public", collection=word)
+    await collector.wait_spans("ingestion")
+    assert word.encode() not in collector.received
+
+
 # What is told of whom
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections import Counter
 from typing import Final
 
@@ -14,6 +15,8 @@ from app.services.loaders.media import CSV
 from app.services.loaders.tables import render_lines
 
 _SEPARATORS: Final = (",", ";", "\t", "|")
+# A first line for Excel, which writes it too.
+_STATED_SEPARATOR: Final = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 _SAMPLE_LINES: Final = 50
 _NOT_A_TABLE: Final = "not_a_table"
 
@@ -22,8 +25,14 @@ def load_csv(data: bytes) -> ParsedDocument:
     """One section with a line for each row; text that no quoting makes sense of is kept as it is."""
     text, warnings = decode(data)
     text = text.removeprefix("\ufeff").replace("\x00", "")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    stated = _STATED_SEPARATOR.match(text)
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
+        rows = csv.reader(
+            io.StringIO(text[stated.end() :] if stated else text, newline=""),
+            delimiter=stated[1] if stated else _separator(text),
+        )
         text = "\n".join(render_lines(rows))
     except csv.Error:
         warnings = (*warnings, _NOT_A_TABLE)

@@ -32,7 +32,7 @@ def load_epub(data: bytes) -> ParsedDocument:
     encrypted = set(_encrypted(package))
     outline = Outline()
     warnings: list[str] = []
-    chapters = list(_chapters(book, folder=posixpath.dirname(book_name)))
+    chapters = list(dict.fromkeys(_chapters(book, folder=posixpath.dirname(book_name))))
     if not any(name in package for name in chapters):
         chapters += [name for name in package.names if name.lower().endswith(_PAGE_NAMES)]
     for number, name in enumerate(chapters, start=1):

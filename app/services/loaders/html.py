@@ -11,6 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from app.services.loaders.document import ParsedDocument
 from app.services.loaders.encodings import decode
 from app.services.loaders.media import HTML
+from app.services.loaders.nesting import flatten
 from app.services.loaders.outline import Outline
 from app.services.loaders.tables import render_rows
 
@@ -20,6 +21,7 @@ _UNREAD: Final = (
     "nav, button, select, datalist, dialog, [role=navigation], [role=search], a[hreflang][lang], .mw-editsection, "
     "[hidden], [aria-hidden=true], [style*='display:none' i], [style*='display: none' i]"
 )
+_NO_TEXT: Final = "script, style, template, svg"
 _MAIN: Final = "main, [role=main], article"
 # A page whose main element holds less than this share of its text marks something else as main.
 _MAIN_SHARE: Final = 0.5
@@ -32,7 +34,9 @@ _BLOCKS: Final = frozenset(
 )
 _LEVELS: Final = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _BLANKS: Final = re.compile(r"[ \t\n\r\f]+")
-_META_CHARSET: Final = re.compile(rb"<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+_META_CHARSET: Final = re.compile(
+    rb"(?:<meta[^>]{0,200}?charset|<\?xml[^>]{0,200}?encoding)\s{0,9}=\s{0,9}[\"']?([\w.:-]{1,40})", re.IGNORECASE
+)
 
 _Step = tuple[Literal["open", "close", "text"], LexborNode]
 
@@ -48,14 +52,23 @@ def load_html(data: bytes) -> ParsedDocument:
 
 def read_markup(source: str, *, outline: Outline) -> str | None:
     """Add a page to `outline` and return its title; mail bodies and chapters of books are such pages as well."""
+    source = flatten(source)
+    title = _read_without(_UNREAD, source, outline=outline)
+    if not outline.sections():
+        # A page of links, or for browsers without scripts.
+        _read_without(_NO_TEXT, source, outline=outline)
+    return title or outline.title()
+
+
+def _read_without(left_out: str, source: str, *, outline: Outline) -> str:
+    """Add the page without these elements to `outline`, and return what its `title` element holds."""
     tree = LexborHTMLParser(source)
-    title_node = tree.css_first("head title")
-    for node in tree.css(_UNREAD):
+    title = tree.css_first("head title")
+    for node in tree.css(left_out):
         node.decompose()
     if tree.body is not None:
         _Reader(outline).read(_main_part(tree, body=tree.body))
-    title = _inline_text(title_node) if title_node is not None else ""
-    return title or outline.title()
+    return _inline_text(title) if title is not None else ""
 
 
 def _main_part(tree: LexborHTMLParser, *, body: LexborNode) -> LexborNode:

@@ -35,7 +35,7 @@ def _records(source: str) -> list[Any]:
 
 def _parse(source: str) -> Any:
     # Numbers stay as they are written: the text is for reading, not for arithmetic.
-    return json.loads(source, parse_int=str, parse_float=str)
+    return json.loads(source, parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _lines(value: Any, *, path: str) -> Iterator[str]:

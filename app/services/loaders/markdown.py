@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Final
 
 from markdown_it import MarkdownIt
@@ -13,17 +14,28 @@ from app.services.loaders.encodings import clean, decode
 from app.services.loaders.media import MARKDOWN
 from app.services.loaders.outline import Outline
 
+# Settings that site generators take from the top of a page: https://jekyllrb.com/docs/front-matter/.
+_FRONT_MATTER: Final = re.compile(r"---\n((?=[\w-]+:)(?:[^\n]*\n){1,200}?)(?:---|\.\.\.)(?:\n|\Z)")
+_STATED_TITLE: Final = re.compile(r"^title:[ \t]*[\"']?([^\n]*?)[\"']?[ \t]*$", re.MULTILINE)
 _BLOCKS: Final = MarkdownIt("commonmark").disable("inline")
 _INLINE: Final = MarkdownIt("commonmark")
 
 
 def load_markdown(data: bytes) -> ParsedDocument:
-    """The source text, which keeps links, lists, code and tables; the title is the first heading of level 1."""
+    """The source text, which keeps links, lists, code and tables.
+
+    The title is that of the front matter, else the first heading of level 1.
+    """
     source, warnings = decode(data)
     source = clean(source)
-    lines = source.split("\n")
     outline = Outline()
     title: str | None = None
+    if front := _FRONT_MATTER.match(source):
+        # Read as Markdown, its last line would be a heading.
+        outline.add_paragraph(front[1])
+        title = stated[1] if (stated := _STATED_TITLE.search(front[1])) else None
+        source = source[front.end() :]
+    lines = source.split("\n")
     position = 0
     for first, last, level, heading in _headings(source):
         outline.add_paragraph("\n".join(lines[position:first]).strip("\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from app.services.loaders.document import LoadError, ParsedDocument
+from app.services.loaders.document import SECTION_SEPARATOR, LoadError, ParsedDocument, Section
 from app.services.loaders.media import ODP, ODS, ODT
 from app.services.loaders.ooxml import read_part
 from app.services.loaders.outline import Outline
@@ -18,7 +18,8 @@ _KINDS: Final = {"text": ODT, "presentation": ODP, "spreadsheet": ODS}
 _CONTAINERS: Final = frozenset(
     {
         *("list", "list-item", "list-header", "section", "index-body", "frame", "text-box", "g", "custom-shape", "a"),
-        *("table-of-content", "notes", "note-body", "rect", "ellipse"),
+        *("table-of-content", "illustration-index", "table-index", "object-index", "user-index", "alphabetical-index"),
+        *("bibliography", "index-title", "numbered-paragraph", "notes", "note-body", "rect", "ellipse"),
     }
 )
 # A spreadsheet repeats its last cell to the edge of the sheet.
@@ -37,11 +38,20 @@ def load_opendocument(data: bytes) -> ParsedDocument:
         raise LoadError("corrupt")
     outline = Outline()
     _read_blocks(body[0], outline=outline)
-    sections = outline.sections()
+    sections = (*outline.sections(), *_edge_sections(package))
     if not sections and any(name.startswith("Pictures/") for name in package.names):
         raise LoadError("no_text_needs_ocr")
     media_type = _KINDS.get(local_name(body[0]), ODT)
     return ParsedDocument(title=_title(package) or outline.title(), media_type=media_type, sections=sections)
+
+
+def _edge_sections(package: Package) -> Iterator[Section]:
+    """The headers and footers of pages, which are a part of the styles."""
+    styles = read_part(package, "styles.xml")
+    edges = styles.iter("{*}header", "{*}header-left", "{*}footer", "{*}footer-left") if styles is not None else ()
+    texts = (_text(paragraph) for edge in edges for paragraph in edge.iter("{*}p", "{*}h"))
+    if text := SECTION_SEPARATOR.join(dict.fromkeys(filter(None, texts))):
+        yield Section(text=text)
 
 
 def _title(package: Package) -> str | None:
@@ -73,9 +83,10 @@ def _read_blocks(container: Element, *, outline: Outline) -> None:
 
 
 def _read_frames(paragraph: Element, *, outline: Outline) -> None:
-    """Text boxes and notes that hang on a paragraph are blocks of their own."""
+    """Text boxes and notes that hang on a paragraph are blocks of their own, and so are those inside them."""
     for box in paragraph.iter("{*}text-box", "{*}note-body", "{*}annotation"):
-        _read_blocks(box, outline=outline)
+        if next(box.iterancestors("{*}p", "{*}h"), None) is paragraph:
+            _read_blocks(box, outline=outline)
 
 
 def _read_table(table: Element, *, outline: Outline, named: bool) -> None:

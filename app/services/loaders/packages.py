@@ -54,18 +54,19 @@ class Package:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, at_most: int = MAX_MEMBER_BYTES) -> bytes:
         """The bytes of a member.
 
         Raises:
-            LoadError: `encrypted`, `too_large`, or `corrupt`, also if there is no such member.
+            LoadError: `encrypted`, `too_large` if they are more than `at_most`, or `corrupt`, also if there is no such
+                member.
         """
         member = self._members.get(name)
         if member is None:
             raise LoadError("corrupt")
         if member.flag_bits & _ENCRYPTED_FLAG:
             raise LoadError("encrypted")
-        if member.file_size > MAX_MEMBER_BYTES:
+        if member.file_size > at_most:
             raise LoadError("too_large")
         try:
             return self._file.read(member)

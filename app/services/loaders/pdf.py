@@ -107,7 +107,9 @@ def _pages(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, bool]]:
             yield "", True
             continue
         text_page = page.get_textpage()
-        text = "\n".join(filter(None, (_readable(text_page.get_text_bounded()), *annotation_texts(page))))
+        # A box that leaves all of the text outside is an error of whoever wrote it.
+        text = _readable(text_page.get_text_bounded()) or _readable(text_page.get_text_range())
+        text = "\n".join(filter(None, (text, *annotation_texts(page))))
         has_objects = next(page.get_objects(max_depth=1), None) is not None
         text_page.close()
         page.close()

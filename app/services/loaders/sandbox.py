@@ -22,7 +22,7 @@ class Limits:
     memory_bytes: int = 1 << 30
     processor_seconds: int = 60
     seconds: float = 180
-    warm_bytes: int = 200 << 20
+    warm_bytes: int = 96 << 20
 
 
 _DEFAULT_LIMITS: Final = Limits()

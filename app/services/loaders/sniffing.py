@@ -8,7 +8,7 @@ from typing import Final
 
 from app.services.loaders import media
 from app.services.loaders.document import LoadError
-from app.services.loaders.encodings import decode, marked_encoding, unmarked_utf16
+from app.services.loaders.encodings import decode, marked_encoding, unmarked_unicode
 from app.services.loaders.packages import Package
 
 _SAMPLE: Final = 64 * 1024
@@ -17,6 +17,9 @@ _PDF_HEADER_WITHIN: Final = 1024
 _PDF_END: Final = b"startxref"
 _PDF_END_WITHIN: Final = 2048
 _BLANKS: Final = b"\xef\xbb\xbf \t\r\n\x00"
+# POSIX.1-1988 `ustar`: an archive of text is text and zeros.
+_TAPE_MARK: Final = b"ustar"
+_TAPE_MARK_AT: Final = 257
 _OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PICTURES: Final = {
     b"\x89PNG\r\n\x1a\n": media.PNG,
@@ -30,6 +33,7 @@ _ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
 _OFFICE_PART: Final = "[Content_Types].xml"
 _OFFICE_FOLDERS: Final = {"word/": media.DOCX, "ppt/": media.PPTX, "xl/workbook.xml": media.XLSX}
 _STATED_KIND: Final = "mimetype"
+_MAX_STATED_KIND: Final = 256
 _BOOK_PART: Final = "META-INF/container.xml"
 _PACKAGES: Final = frozenset(
     {media.DOCX, media.PPTX, media.XLSX, media.ODT, media.ODP, media.ODS, media.EPUB, media.ZIP}
@@ -37,19 +41,24 @@ _PACKAGES: Final = frozenset(
 # Programs and the documents of other programs, which are no archives of documents.
 _OTHER_PARTS: Final = frozenset({"META-INF/MANIFEST.MF", "AndroidManifest.xml", "Index/Document.iwa", "Index.zip"})
 
+# Both take linear time whatever they are given: a comment is left only at its own end, a tag not by way of others.
 _HTML_START: Final = re.compile(
-    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    r"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:[^-]|-(?!->)){0,4000}+-->\s*+)*+<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE,
 )
-_HTML_TAG: Final = re.compile(r"<(?:p|div|h[1-6]|table|ul|ol|span|br|a)\b[^>]*>", re.IGNORECASE)
+_HTML_TAG: Final = re.compile(r"<(?:p|div|h[1-6]|table|ul|ol|span|br|a)\b[^<>]*>|\A\s*+<!--", re.IGNORECASE)
 _JSON_START: Final = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 _MAIL_HEADER: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]|[ \t]+\S")
 _MAIL_HEADERS: Final = frozenset(
     {"from", "to", "date", "subject", "message-id", "mime-version", "received", "return-path", "delivered-to"}
 )
 _ENOUGH_MAIL_HEADERS: Final = 3
-_CONTROL: Final = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f]")
+# Zeros are left out where text is padded or separated by them; what is not text has other control characters as well.
+_CONTROL: Final = re.compile("[\x01-\x06\x0e-\x1a\x1c-\x1f]")
 # Text has a stray control character at times; compressed or compiled data has one in ten.
 _MAX_CONTROL_SHARE: Final = 0.01
+# A few letters among zeros may be the beginning of anything.
+_FEWEST_BESIDE_ZEROS: Final = 16
 
 _NAMED: Final = {
     **dict.fromkeys((".md", ".markdown", ".mdown"), media.MARKDOWN),
@@ -76,6 +85,8 @@ def sniff(data: bytes, *, filename: str | None, declared: str | None) -> str:
         return media.RTF
     if _is_pdf(data):
         return media.PDF
+    if data[_TAPE_MARK_AT : _TAPE_MARK_AT + len(_TAPE_MARK)] == _TAPE_MARK:
+        raise LoadError("unsupported")
     picture = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
     if picture is not None:
         return picture
@@ -97,7 +108,7 @@ def _kind_of_package(data: bytes) -> str:
         if _OFFICE_PART in package:
             kind = _office_kind(package)
         elif _STATED_KIND in package:
-            kind = package.read(_STATED_KIND).decode("ascii", errors="replace").strip()
+            kind = package.read(_STATED_KIND, at_most=_MAX_STATED_KIND).decode("ascii", errors="replace").strip()
         else:
             kind = media.EPUB if _BOOK_PART in package else media.ZIP
     except LoadError:
@@ -114,7 +125,7 @@ def _office_kind(package: Package) -> str | None:
 
 def _text_sample(data: bytes) -> str:
     sample = data[:_SAMPLE]
-    if marked_encoding(sample) is None and unmarked_utf16(sample) is None and _is_binary(sample.decode("latin-1")):
+    if marked_encoding(sample) is None and unmarked_unicode(sample) is None and _is_binary(sample.decode("latin-1")):
         raise LoadError("unsupported")
     text, _ = decode(sample)
     if _is_binary(text):
@@ -123,7 +134,10 @@ def _text_sample(data: bytes) -> str:
 
 
 def _is_binary(text: str) -> bool:
-    return len(_CONTROL.findall(text)) > _MAX_CONTROL_SHARE * len(text)
+    zeros = text.count("\x00")
+    if zeros > _MAX_CONTROL_SHARE * len(text) and len(text) - zeros < _FEWEST_BESIDE_ZEROS:
+        return True
+    return len(_CONTROL.findall(text)) > _MAX_CONTROL_SHARE * (len(text) - zeros)
 
 
 def _kind_of_text(text: str, *, hint: str | None) -> str:

@@ -15,37 +15,45 @@ from app.services.loaders.document import MAX_CHARACTERS, LoadError, ParsedDocum
 from app.services.loaders.media import XLSX
 from app.services.loaders.ooxml import core_title, read_part
 from app.services.loaders.packages import Package
+from app.services.loaders.sheets import SheetReader
 from app.services.loaders.tables import render_lines
 from app.services.loaders.xml import descendants
 
+_WITHOUT_VALUES: Final = "formulas_without_values"
 _ASIDE: Final = re.compile(r"xl/(?:threadedComments/|drawings/|comments)[^/]*\.xml")
 
 
 def load_xlsx(data: bytes) -> ParsedDocument:
-    """One section for each table, under the name of its sheet; blank rows stand between tables."""
-    package = Package(data)
-    sections = (*_sheet_sections(data), *_aside_sections(package))
-    return ParsedDocument(title=core_title(package), media_type=XLSX, sections=sections)
+    """One section for each table, under the name of its sheet; blank rows stand between tables.
+
+    A formula whose value the file does not have, as many programs write it, stands there as itself; a warning says so.
+    """
+    package, reader = Package(data), SheetReader()
+    sections = (*_sheet_sections(data, reader=reader), *_aside_sections(package))
+    return ParsedDocument(
+        title=core_title(package),
+        media_type=XLSX,
+        sections=sections,
+        warnings=(_WITHOUT_VALUES,) if reader.found_formula_without_value else (),
+    )
 
 
-def _sheet_sections(data: bytes) -> Iterator[Section]:
+def _sheet_sections(data: bytes, *, reader: SheetReader) -> Iterator[Section]:
     with warnings.catch_warnings():
         # About extensions that are not read, such as the colours of conditional formats.
         warnings.simplefilter("ignore")
         workbook = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         characters = 0
         for sheet in workbook.worksheets:
-            for text in _tables(_rows(sheet)):
+            for text in _tables(_rows(sheet, reader=reader)):
                 characters += len(text)
                 if characters > MAX_CHARACTERS:
                     raise LoadError("too_large")
                 yield Section(text=text, heading=(sheet.title,))
 
 
-def _rows(sheet: Any) -> Iterator[list[str]]:
-    # The size that a sheet states may be a million rows of nothing.
-    sheet.reset_dimensions()
-    return ([_cell_text(value) for value in row] for row in sheet.iter_rows(values_only=True))
+def _rows(sheet: Any, *, reader: SheetReader) -> Iterator[list[str]]:
+    return ([_cell_text(value) for value in row] for row in reader.read(sheet))
 
 
 def _tables(rows: Iterable[list[str]]) -> Iterator[str]:

@@ -16,7 +16,9 @@ from app.services.loaders.xml import Element, attribute, child, descendants, inl
 
 _STYLES: Final = "word/styles.xml"
 # Parts beside the body, whose text is appended to it; headers and footers repeat, one part for each kind of page.
-_SIDE_PARTS: Final = re.compile(r"word/(?:header|footer|footnotes|endnotes|comments)\d*\.xml")
+_SIDE_PARTS: Final = re.compile(
+    r"word/(?:header|footer|footnotes|endnotes|comments|diagrams/data|charts/chart)\d*\.xml"
+)
 _HEADING_NAME: Final = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _TITLE_LEVEL: Final = 0
 _BODY_LEVEL: Final = 9
@@ -84,7 +86,7 @@ class _Reader:
                     self._read_paragraph(block)
                 case "tbl":
                     self._read_table(block)
-                case "sdt" | "sdtContent" | "customXml" | "ins" | "moveTo" | "smartTag":
+                case "sdt" | "sdtContent" | "customXml" | "ins" | "moveTo" | "smartTag" | "AlternateContent" | "Choice":
                     self.read(block)
 
     def _read_paragraph(self, paragraph: Element) -> None:

@@ -8,6 +8,8 @@ _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationship
 _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/main"
 _SLIDES = "http://schemas.openxmlformats.org/presentationml/2006/main"
+_SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_PARTS = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _CORE = "http://schemas.openxmlformats.org/package/2006/metadata/core-properties"
 _CONTENT = "http://purl.org/dc/elements/1.1/"
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
@@ -97,6 +99,25 @@ def _relations(targets: Mapping[str, tuple[str, str]]) -> str:
     )
     return (
         f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{found}</Relationships>'
+    )
+
+
+def workbook(rows: str) -> bytes:
+    """A workbook of one sheet with this content of `sheetData`, as programs write it that compute nothing."""
+    overrides = "".join(
+        f'<Override PartName="/xl/{name}.xml" ContentType="{_PARTS}.{kind}+xml"/>'
+        for name, kind in (("workbook", "sheet.main"), ("sheet1", "worksheet"))
+    )
+    return package(
+        {
+            **office_parts("xl/workbook.xml"),
+            "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+            f"{overrides}</Types>",
+            "xl/workbook.xml": f'<workbook xmlns="{_SHEETS}" xmlns:r="{_RELATIONS}"><sheets>'
+            '<sheet name="Sheet" sheetId="1" r:id="r1"/></sheets></workbook>',
+            "xl/_rels/workbook.xml.rels": _relations({"r1": ("worksheet", "sheet1.xml")}),
+            "xl/sheet1.xml": f'<worksheet xmlns="{_SHEETS}"><sheetData>{rows}</sheetData></worksheet>',
+        }
     )
 
 
