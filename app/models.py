@@ -23,7 +23,7 @@ class Label(enum.IntEnum):
     @property
     def word(self) -> str:
         """The name on the wire: `public`, `internal` or `confidential`."""
-        return self.name.lower()
+        return LABEL_WORDS[self]
 
     @classmethod
     def parse(cls, word: str) -> Label:
@@ -32,6 +32,9 @@ class Label(enum.IntEnum):
             return cls[word.upper()]
         except KeyError:
             raise ValueError("must be public, internal or confidential") from None
+
+
+LABEL_WORDS = tuple(label.name.lower() for label in Label)
 
 
 class Complexity(enum.StrEnum):

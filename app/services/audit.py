@@ -32,8 +32,11 @@ class TextDigest:
     def add(self, *pieces: str) -> None:
         text = "".join(pieces)
         if text:
-            self._digest.update(text.encode())
-            self._is_empty = False
+            self.add_bytes(text.encode())
+
+    def add_bytes(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self._is_empty = False
 
     @property
     def value(self) -> str | None:
@@ -87,7 +90,8 @@ class Audit:
         """A request, answered or not."""
         route = account.route
         prompt = self.digest_text()
-        prompt.add(*(orjson.dumps(message).decode() for message in account.messages))
+        for message in account.messages:
+            prompt.add_bytes(orjson.dumps(message))
         self._append(
             "request",
             account.caller,

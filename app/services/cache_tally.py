@@ -48,10 +48,11 @@ class CacheTally:
         self.partitions: dict[tuple[str | None, Label], Counts] = {}
 
     def of(self, tenant: str, label: Label) -> Counts:
-        key: tuple[str | None, Label] = (tenant, label)
-        if key not in self.partitions and len(self.partitions) >= MOST_PARTITIONS:
-            key = (OTHERS, label)
-        return self.partitions.setdefault(key, Counts())
+        counts = self.partitions.get((tenant, label))
+        if counts is None:
+            key = (tenant if len(self.partitions) < MOST_PARTITIONS else OTHERS, label)
+            counts = self.partitions.setdefault(key, Counts())
+        return counts
 
     def count_lookup(self, counts: Counts) -> None:
         counts.lookups += 1

@@ -146,9 +146,10 @@ class Catalog:
         if status.models is None and known is not None:
             # Its models have not ceased to exist because it does not answer.
             status = replace(status, models=known.models)
-        self._status[name] = status
         self._asked[name] = self._monotonic()
-        self._view = self._build()
+        if status != known:
+            self._status[name] = status
+            self._view = self._build()
 
     def _build(self) -> CatalogView:
         models = self._known_models()
