@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 # A stream says nothing for this long at most: then its head is sent, or a comment that keeps it alive.
 HEARTBEAT_SECONDS = 15.0
 
+JSON = (b"content-type", b"application/json")
+
 # What an answer that asks for a key must say (RFC 9110, 11.6.1).
 CHALLENGE = 'Bearer realm="sluice"'
-
-JSON = (b"content-type", b"application/json")
 
 Events = AsyncGenerator[Sequence[Event], None]
 
