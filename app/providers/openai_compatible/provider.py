@@ -101,7 +101,7 @@ async def _events(response: Response, *, stream: bool) -> AsyncIterator[tuple[It
         yield (decode(await response.body()),), True
         return
     buffer = EventBuffer()
-    async for lines in response.lines():
+    while lines := await response.lines():
         found = buffer.feed(lines)
         is_last = DONE in found
         yield map(decode, takewhile(DONE.__ne__, found) if is_last else found), is_last
