@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -99,6 +99,7 @@ class Response:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        self._rest = b""
         self.status = response.status
         self.headers = response.headers
 
@@ -118,17 +119,16 @@ class Response:
             parts.append(part)
         return b"".join(parts)
 
-    async def lines(self) -> AsyncIterator[Sequence[bytes]]:
-        """The body's lines without their line ends, those together that arrive together; the last needs no line end."""
-        rest = b""
-        while chunk := await self.read():
-            *complete, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
-            if len(rest) > LONGEST_LINE:
+    async def lines(self) -> Sequence[bytes]:
+        """The next lines that arrive together, without their ends, none at the body's end; the last needs no end."""
+        complete: list[bytes] = []
+        while not complete and (chunk := await self.read()):
+            *complete, self._rest = (self._rest + chunk).split(b"\n") if b"\n" in chunk else (self._rest + chunk,)
+            if len(self._rest) > LONGEST_LINE:
                 raise UpstreamBrokenError
-            if complete:
-                yield [line.rstrip(b"\r") for line in complete]
-        if rest:
-            yield [rest.rstrip(b"\r")]
+        if not complete and self._rest:
+            complete, self._rest = [self._rest], b""
+        return [line.rstrip(b"\r") for line in complete]
 
     async def settle(self) -> None:
         """Wait a moment for the end of a body whose content is over, so that its connection can serve again."""
@@ -174,6 +174,27 @@ class _transport_errors:  # noqa: N801  (reads as a statement: `with _transport_
 READING = _transport_errors(while_reading=True)
 
 
+class Exchange:
+    """A request, written on entering, and its answer, whose head is there then; leaving it unread cuts it."""
+
+    def __init__(self, session: aiohttp.ClientSession, request: Request) -> None:
+        self._session = session
+        self._request = request
+
+    async def __aenter__(self) -> Response:
+        request = self._request
+        headers = tell_trace(request.headers, url=request.url)
+        with _transport_errors():
+            self._response = await self._session.post(
+                request.url, data=request.body, headers=headers, allow_redirects=False
+            )
+        return Response(self._response)
+
+    async def __aexit__(self, *_: object) -> None:
+        # A fully read answer has given its connection back already; any other is cut, which cancels upstream.
+        self._response.close()
+
+
 class _LocalConnector(aiohttp.TCPConnector):
     """Hands out only connections whose peer is a local address, new or pooled, before anything is written."""
 
@@ -207,22 +228,13 @@ class Egress:
         self._local = _session(_LocalConnector(networks=networks), timeout=timeout)
         self._cloud = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60), timeout=timeout)
 
-    @asynccontextmanager
-    async def send(self, dispatch: Dispatch[object], request: Request) -> AsyncIterator[Response]:
-        """Write the request and yield the answer once its head is there; leaving closes an unread answer's connection.
+    def send(self, dispatch: Dispatch[object], request: Request) -> Exchange:
+        """The exchange with the model's server, to be entered.
 
-        Raises `NotClearedError` before connecting if the label is above the clearance, `PeerNotLocalError` before
+        Raises `NotClearedError` if the label is above the clearance; entering raises `PeerNotLocalError` before
         writing if a local model's peer is elsewhere, and `UpstreamError` for trouble on the way.
         """
-        session = self._session_for(dispatch)
-        headers = tell_trace(request.headers, url=request.url)
-        with _transport_errors():
-            response = await session.post(request.url, data=request.body, headers=headers, allow_redirects=False)
-        try:
-            yield Response(response)
-        finally:
-            # A fully read answer has given its connection back already; any other is cut, which cancels upstream.
-            response.close()
+        return Exchange(self._session_for(dispatch), request)
 
     def admit(self, dispatch: Dispatch[object]) -> None:
         """Test a dispatch that a foreign client library will send; such a model is cloud whatever its entry says."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -80,29 +80,23 @@ class Budgets:
         self._turn = asyncio.Lock()
         ledger.on_spent = self.note
 
-    @asynccontextmanager
-    async def hold(self, models: Sequence[Model], *, caller: Caller, usage: Usage) -> AsyncIterator[tuple[Model, ...]]:
-        """The models that the budgets still pay for, with the dearest one's cost held until the block is left.
+    async def hold(
+        self, models: Sequence[Model], *, caller: Caller, usage: Usage
+    ) -> AbstractContextManager[tuple[Model, ...]]:
+        """The models that the budgets still pay for, with the dearest one's cost held while the context is entered.
 
         Raises `BudgetExceededError` if none is left, and `DatabaseUnavailableError` if nothing is known of an account
         and the database cannot tell.
         """
         purses = await self._open(caller)
         if not purses:
-            yield tuple(models)
-            return
+            return nullcontext(tuple(models))
         costs = {model.id: nanodollars(cost_of(usage, model=model)) for model in models}
         kept = tuple(model for model in models if _fits(costs[model.id], purses=purses))
         if models and not kept:
             raise self._refusal(min(costs.values()), purses=purses)
         most = max((costs[model.id] for model in kept), default=0)
-        for purse in purses:
-            purse.held += most
-        try:
-            yield kept
-        finally:
-            for purse in purses:
-                purse.held -= most
+        return _holding(kept, most, purses=purses)
 
     def note(self, cost: int, *, caller: Caller) -> None:
         """Take in what a call has cost."""
@@ -192,6 +186,17 @@ class Budgets:
 
 def _fits(cost: int, *, purses: Sequence[_Purse]) -> bool:
     return not cost or not any(any(purse.find_exceeded(cost)) for purse in purses)
+
+
+@contextmanager
+def _holding(models: tuple[Model, ...], cost: int, *, purses: Sequence[_Purse]) -> Iterator[tuple[Model, ...]]:
+    for purse in purses:
+        purse.held += cost
+    try:
+        yield models
+    finally:
+        for purse in purses:
+            purse.held -= cost
 
 
 def _end(period: str, *, now: datetime) -> datetime:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from app.errors import UpstreamBusyError
 
 # As many may wait as may be served, and no longer than this: a request that waits could be answered elsewhere.
 QUEUE_SECONDS = 10.0
+
+
+class Slot:
+    """A place that is taken, and given back on leaving its context."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self._slots.release()
 
 
 class Bulkheads:
@@ -21,9 +32,8 @@ class Bulkheads:
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._waiting: dict[str, int] = {}
 
-    @asynccontextmanager
-    async def slot(self, model: str) -> AsyncIterator[None]:
-        """Hold a slot while the block runs; raises `UpstreamBusyError` if the queue is full or the wait too long."""
+    async def slot(self, model: str) -> Slot:
+        """A slot, to be left as a context; raises `UpstreamBusyError` if the queue is full or the wait too long."""
         slots = self._slots.get(model)
         if slots is None:
             slots = self._slots[model] = asyncio.Semaphore(self._limit)
@@ -31,10 +41,7 @@ class Bulkheads:
             await self._queue(slots, model=model)
         else:
             await slots.acquire()
-        try:
-            yield
-        finally:
-            slots.release()
+        return Slot(slots)
 
     async def _queue(self, slots: asyncio.Semaphore, *, model: str) -> None:
         waiting = self._waiting.get(model, 0)

@@ -96,28 +96,29 @@ class Completion:
         deadline = asyncio.get_running_loop().time() + self._timeouts.total
         failures: list[UpstreamError] = []
         doubted: Sequence[Attempt | Piece] = ()
-        async with aclosing(self._turns(plan.models, failures=failures, deadline=deadline)) as turns:
-            async for model in turns:
-                call = Call(address(model, plan=plan, outgoing=outgoing), outgoing=outgoing, book=book)
-                check: Verdict | None = None
-                async with aclosing(self._traced(call, deadline=deadline)) as batches:
-                    try:
-                        held = await _hold(batches, whole=not outgoing.prompt.stream or plan.checks(model))
-                    except UpstreamError as error:
-                        failures.append(error)
-                    else:
-                        check, samples = await self._check(plan, call, held=held, deadline=deadline)
-                        if samples:
-                            yield samples
-                        answer = [Attempt(model=model.id, outcome="ok", check=check), *_as_asked(held, outgoing)]
-                        if check in (None, Verdict.KEPT):
-                            yield answer
-                            async for pieces in batches:
-                                yield pieces
-                            return
-                        doubted = answer
-                        failures.append(WeakAnswerError())
-                yield (Attempt(model=model.id, outcome=failures[-1].code, usage=call.usage, check=check),)
+        for model, wait in self._turns(plan.models, failures=failures, deadline=deadline):
+            if wait:
+                await asyncio.sleep(wait)
+            call = Call(address(model, plan=plan, outgoing=outgoing), outgoing=outgoing, book=book)
+            check: Verdict | None = None
+            async with aclosing(self._traced(call, deadline=deadline)) as batches:
+                try:
+                    held = await _hold(batches, whole=not outgoing.prompt.stream or plan.checks(model))
+                except UpstreamError as error:
+                    failures.append(error)
+                else:
+                    check, samples = await self._check(plan, call, held=held, deadline=deadline)
+                    if samples:
+                        yield samples
+                    answer = [Attempt(model=model.id, outcome="ok", check=check), *_as_asked(held, outgoing)]
+                    if check in (None, Verdict.KEPT):
+                        yield answer
+                        async for pieces in batches:
+                            yield pieces
+                        return
+                    doubted = answer
+                    failures.append(WeakAnswerError())
+            yield (Attempt(model=model.id, outcome=failures[-1].code, usage=call.usage, check=check),)
         if not doubted:
             raise failures[-1] if failures else UpstreamUnavailableError()
         yield doubted
@@ -143,20 +144,19 @@ class Completion:
         verdict = cascade.compare(held, pieces, prompt=call.prompt) if outcome == "sample" else verdict
         return verdict, (Attempt(model=call.model.id, outcome=outcome, usage=second.usage),)
 
-    async def _turns(
+    def _turns(
         self, models: Sequence[Model], *, failures: Sequence[UpstreamError], deadline: float
-    ) -> AsyncGenerator[Model, None]:
-        """The model to ask next, decided by the last of `failures`; waits before a model is asked again."""
+    ) -> Iterator[tuple[Model, float]]:
+        """The model to ask next, decided by the last of `failures`, and for how many seconds to wait before it is."""
         loop = asyncio.get_running_loop()
         strikes: defaultdict[str, int] = defaultdict(int)
         for model in islice(self._in_turn(models, strikes=strikes), MOST_MODELS_TRIED):
-            yield model
+            yield model, 0.0
             for _ in range(RETRIES_ON_SAME_MODEL):
                 wait = self._wait_before_retry(failures[-1])
                 if wait is None:
                     break
-                await asyncio.sleep(wait)
-                yield model
+                yield model, wait
             if not failures[-1].fallback or loop.time() >= deadline:
                 return
             strikes[model.provider] += is_fault(failures[-1])
@@ -184,7 +184,7 @@ class Completion:
         """
         loop, model = asyncio.get_running_loop(), call.model.id
         provider = self._providers.get(call.model.provider, self._fallback_provider)
-        async with self._bulkheads.slot(model):
+        with await self._bulkheads.slot(model):
             late = loop.time() + self._patience(call)
             with (
                 SilenceBound(late=UpstreamGivenUpError) as bound,

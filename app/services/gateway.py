@@ -177,7 +177,7 @@ class Gateway:
             raise work.plan.refusal
         conversation = await self._sessions.raise_mark(work.conversation, label=work.label)
         work = replace(work, conversation=conversation, searched=found.searched)
-        async with self._budgets.hold(work.plan.models, caller=caller, usage=work.expected_usage) as models:
+        with await self._budgets.hold(work.plan.models, caller=caller, usage=work.expected_usage) as models:
             work = replace(work, plan=replace(work.plan, models=models))
             async with aclosing(self._complete(work, slot=slot, book=book)) as batches:
                 async for events in batches:

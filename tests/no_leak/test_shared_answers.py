@@ -93,14 +93,16 @@ async def run(calls: LeasedCalls, *, label: Label) -> list[Item]:
         return [item async for item in items]
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
 @pytest.mark.parametrize(("kept", "model"), [(Label.PUBLIC, "m"), (Label.INTERNAL, "own")])
 async def test_an_answer_above_the_request_is_not_passed_on_between_workers(
-    store: MemoryCache, kept: Label, model: str
+    store: MemoryCache, kept: Label, model: str, is_shared: bool
 ) -> None:
     """Another worker's answer may have drawn on a document that this request has not seen: it is not below its mark."""
     answers = cache(store)
     await answers.keep(slot(), answer(kept))
-    first, *_ = await run(LeasedCalls(store=store, cache=answers, make_id=lambda: "w"), label=Label.PUBLIC)
+    calls = LeasedCalls(store=store, cache=answers, make_id=lambda: "w", is_shared=is_shared)
+    first, *_ = await run(calls, label=Label.PUBLIC)
     assert isinstance(first, Attempt)
     assert first.model == model
 

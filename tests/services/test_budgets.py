@@ -58,7 +58,7 @@ class Purser:
     async def holds(self, *, caller: Caller = CALLER) -> bool:
         """Whether a call of a dollar is held."""
         try:
-            async with self.budgets.hold([MODEL], caller=caller, usage=CALL):
+            with await self.budgets.hold([MODEL], caller=caller, usage=CALL):
                 return True
         except BudgetExceededError:
             return False

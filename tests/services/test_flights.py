@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import ContentFilterError, UpstreamBrokenError, UpstreamError, UpstreamUnavailableError
 from app.models import Attempt, Charge, Complexity, Delta, Label, Route, Stop, Usage
-from app.services.flights import PASSED_ON, FellBehindError, Flights, Item, Seat, Source
+from app.services.flights import MOST_AT_ONCE, PASSED_ON, FellBehindError, Flights, Item, Seat, Source
 from tests.support.batches import one_by_one
 
 ROUTE = Route(
@@ -109,6 +109,15 @@ async def test_a_piece_is_given_out_when_it_arrives() -> None:
     assert len(got) == 6
     calls.let_through(10)
     await asyncio.gather(*readers)
+
+
+async def test_what_waits_for_a_reader_comes_together_and_never_too_much_of_it() -> None:
+    flights, calls = Flights(), Calls(tuple(Delta(content=str(number)) for number in range(MOST_AT_ONCE + 1)))
+    async with flights.seat("key", book=unbooked) as first, aclosing(first.ride(calls)) as early:
+        await anext(early)
+        await settled()
+        async with flights.seat("key", book=unbooked) as seat:
+            assert [len(items) async for items in seat.ride(calls)] == [MOST_AT_ONCE, 1]
 
 
 async def test_the_call_goes_on_without_the_one_that_began_it() -> None:

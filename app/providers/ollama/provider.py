@@ -122,5 +122,5 @@ async def _frames(response: Response, *, stream: bool) -> AsyncIterator[Iterable
     if not stream:
         yield (decode(await response.body()),)
         return
-    async for lines in response.lines():
+    while lines := await response.lines():
         yield map(decode, filter(None, lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import chain, takewhile
@@ -63,7 +63,9 @@ class OpenAICompatible:
             if response.status != HTTPStatus.OK:
                 raise await read_failure(response, now=self._clock())
             answer = ChatAnswer(choices=prompt.sampling.n or 1)
-            async for events, is_last in _events(response, stream=prompt.stream):
+            chunks, is_last = _Chunks(response, stream=prompt.stream), False
+            while not is_last:
+                events, is_last = await chunks.read()
                 found: Iterable[Piece] = chain.from_iterable(map(answer.read, events))
                 pieces, error = until_broken(chain(found, answer.end()) if is_last else found)
                 if pieces:
@@ -90,22 +92,26 @@ class OpenAICompatible:
         """Nothing to do: the connections are the egress's."""
 
 
-async def _events(response: Response, *, stream: bool) -> AsyncIterator[tuple[Iterable[JSONObject], bool]]:
-    """The chunks of a stream that arrive together, or the one body of a whole answer, and whether they are the last.
+class _Chunks:
+    """The chunks of a stream as they arrive, or the one body of a whole answer, by what the server says it sends."""
 
-    What the server says that it sends decides. Each is decoded when it is asked for: what is good of a stream is given
-    out before what is broken is found.
-    """
-    media_type = response.headers.get("Content-Type", "")
-    if "event-stream" not in media_type and (not stream or "json" in media_type):
-        yield (decode(await response.body()),), True
-        return
-    buffer = EventBuffer()
-    async for lines in response.lines():
-        found = buffer.feed(lines)
+    def __init__(self, response: Response, *, stream: bool) -> None:
+        media_type = response.headers.get("Content-Type", "")
+        self._is_stream = "event-stream" in media_type or (stream and "json" not in media_type)
+        self._response = response
+        self._buffer = EventBuffer()
+
+    async def read(self) -> tuple[Iterable[JSONObject], bool]:
+        """Those that arrive together, and whether they are the last.
+
+        Each is decoded when it is asked for: what is good of a stream is given out before what is broken is found.
+        """
+        if not self._is_stream:
+            return (decode(await self._response.body()),), True
+        lines = await self._response.lines()
+        if not lines:
+            data = self._buffer.flush()
+            return map(decode, [data] if data and data != DONE else ()), True
+        found = self._buffer.feed(lines)
         is_last = DONE in found
-        yield map(decode, takewhile(DONE.__ne__, found) if is_last else found), is_last
-        if is_last:
-            return
-    data = buffer.flush()
-    yield map(decode, [data] if data and data != DONE else ()), True
+        return map(decode, takewhile(DONE.__ne__, found) if is_last else found), is_last
