@@ -206,6 +206,8 @@ class _Flight:
         if self._flying is not None and not self._flying.done():
             self._flying.cancel()
             await asyncio.wait({self._flying})
+        # Nothing is booked any more. Without this the seat and the flight would wait for the garbage collector.
+        self._books.clear()
 
     async def settle(self, settle: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """The first that asks has it done; it goes on for the others if that one leaves."""
