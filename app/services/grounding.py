@@ -117,6 +117,8 @@ def cite(passages: Sequence[Passage], *, grounding: Grounding, text: str, quotes
     A model that numbers its sources, like [1], draws on those; one that numbers none may have drawn on any of them,
     unless it is known to number whatever it quotes.
     """
+    if not passages:
+        return ()
     numbers = {int(number) for marker in MARKER.finditer(text) for number in re.findall(r"\d+", marker[1])}
     used = [number for number in range(1, len(passages) + 1) if number in numbers]
     if not used and not quotes_only:

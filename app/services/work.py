@@ -64,7 +64,8 @@ class Explanation:
 def settle(draft: Draft, work: Work, *, model: str, route: Route) -> CachedAnswer:
     """The complete answer as it is kept."""
     usage = draft.usage or Usage(estimated=True)
-    text, passages = draft.choices[0].text, work.outgoing.prompt.passages
+    passages = work.outgoing.prompt.passages
+    text = draft.choices[0].text if passages else ""  # nothing is looked for in it without them
     grounding = check(text, passages=passages, searched=work.searched)
     return CachedAnswer(
         label=work.label,
