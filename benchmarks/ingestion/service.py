@@ -65,10 +65,10 @@ class Lag:
     def __str__(self) -> str:
         bounds = sorted(self.probes)
         total = self.probes[bounds[-1]]
-        late = ", ".join(f"{share:.1%} <= {1000 * self._at(share):.0f} ms" for share in (0.5, 0.99, 0.999, 1.0))
+        late = ", ".join(f"{share:.1%} <= {1000 * self.at(share):.0f} ms" for share in (0.5, 0.99, 0.999, 1.0))
         return f"event loop late in {total} probes: {late}"
 
-    def _at(self, share: float) -> float:
+    def at(self, share: float) -> float:
         """The least bound that so many of the probes stayed within."""
         bounds = sorted(self.probes)
         return next(bound for bound in bounds if self.probes[bound] >= share * self.probes[bounds[-1]])

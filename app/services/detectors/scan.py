@@ -30,6 +30,8 @@ from app.services.detectors.statements import find_statements
 # and each finds what starts between the middles of what it shares: all of that lies inside it, words around included.
 _PIECE = 32_768
 _LONGEST_MATCH = 4_608
+# All detectors together look at so many characters in ten milliseconds.
+_SHORT = 8_192
 # How far to either side of the seam of two fields a value may reach that was cut in two.
 _SEAM = 512
 _LONGEST_CHAIN = 64
@@ -61,7 +63,7 @@ class Detectors:
         self._policy = policy
         domains = "|".join(re.escape(domain) for domain in policy.own_domains)
         own_hosts = re.compile(rf"(?<![\w.-])(?:[\w-]+\.)*(?:{domains})(?![\w-]|\.\w)") if domains else None
-        self._with_digits: tuple[Detector, ...] = (
+        with_digits: tuple[Detector, ...] = (
             find_cards,
             find_ibans,
             find_codes,
@@ -86,9 +88,10 @@ class Detectors:
             OwnDetector.of(policy).find,
             *extra,
         )
+        self._all = (*with_digits, *self._always)
 
     async def scan(self, fields: Sequence[Field]) -> tuple[Finding, ...]:
-        """What is in the fields, alone and joined, giving way to other tasks between the pieces. Never raises.
+        """What is in the fields, alone and joined, giving way to other tasks every ten milliseconds. Never raises.
 
         Above a thousand findings of which one is confidential the rest is not read: the counts are then too low.
         """
@@ -98,7 +101,7 @@ class Detectors:
         return scan.findings()
 
     async def scan_aside(self, fields: Sequence[Field]) -> tuple[Finding, ...]:
-        """The same in a thread: a piece takes some 30 ms, for which requests would otherwise wait at each turn."""
+        """The same in a thread, for texts that nobody waits for: each step is one for which requests would wait."""
         return await asyncio.to_thread(self.scan_now, fields)
 
     def scan_now(self, fields: Sequence[Field]) -> tuple[Finding, ...]:
@@ -114,22 +117,23 @@ class Detectors:
 
     def spans_between(self, text: str, start: int, end: int) -> Iterator[Span]:
         """What begins in a piece of the text, save what only its neighbours see whole."""
+        for found in self.looks_between(text, start, end):
+            yield from found
+
+    def looks_between(self, text: str, start: int, end: int) -> Iterator[list[Span]]:
+        """The same, by what each look of one detector finds. The longest takes a third of all together."""
         earliest = start + _LONGEST_MATCH if start else 0
         latest = end - _LONGEST_MATCH if end < len(text) else end
         for view in readings(plain_view(text[start:end])):
-            for span in self._spans_in(view):
-                first, last = view.original(span.start, span.end)
-                # A value in a long encoding is as long as that, and stands in no window's middle.
-                inside = earliest <= start + first < latest or last - first > _LONGEST_MATCH
-                if inside and not self._is_ignored(view, span):
-                    yield Span(span.kind, start + first, start + last)
-
-    def _spans_in(self, view: View) -> Iterator[Span]:
-        if _DIGIT.search(view.text):
-            for detector in self._with_digits:
-                yield from detector(view)
-        for detector in self._always:
-            yield from detector(view)
+            for detector in self._all if _DIGIT.search(view.text) else self._always:
+                found = []
+                for span in detector(view):
+                    first, last = view.original(span.start, span.end)
+                    # A value in a long encoding is as long as that, and stands in no window's middle.
+                    inside = earliest <= start + first < latest or last - first > _LONGEST_MATCH
+                    if inside and not self._is_ignored(view, span):
+                        found.append(Span(span.kind, start + first, start + last))
+                yield found
 
     def _is_ignored(self, view: View, span: Span) -> bool:
         return bool(self._policy.ignore) and view.text[span.start : span.end].casefold() in self._policy.ignore
@@ -164,7 +168,10 @@ class _Scan:
         text = "\n".join(field.text for field in self._fields)
         spans: list[Span] = []
         for start, end in _pieces(len(text)):
-            spans += self._detectors.spans_between(text, start, end)
+            for found in self._detectors.looks_between(text, start, end):
+                spans += found
+                if end - start > _SHORT:
+                    yield
             yield
             if len(spans) > _ENOUGH and any(self._label(span.kind) is Label.CONFIDENTIAL for span in spans):
                 break

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from app.models import Finding, Label
 from app.services.detectors import DetectionPolicy, Detectors, Field, Kind, Span
+from app.services.detectors.normalise import View
 from app.services.detectors.scan import resolve
 
 POLICY = Path(__file__).resolve().parents[3] / "policy.toml"
@@ -44,7 +46,9 @@ async def test_async_scan_finds_what_the_plain_one_finds(detectors: Detectors) -
     assert await detectors.scan(texts) == detectors.scan_now(texts)
 
 
-async def test_scan_gives_way_between_pieces(detectors: Detectors) -> None:
+@pytest.mark.parametrize(("length", "fewest"), [(100, 1), (9_000, 10), (30_000, 10), (180_000, 80)])
+async def test_scan_gives_way_after_each_look_at_a_long_text(detectors: Detectors, length: int, fewest: int) -> None:
+    """A text that is looked at in one piece does not hold up the others for all of its detectors."""
     turns = 0
 
     async def count_turns() -> None:
@@ -54,9 +58,38 @@ async def test_scan_gives_way_between_pieces(detectors: Detectors) -> None:
             await asyncio.sleep(0)
 
     counter = asyncio.create_task(count_turns())
-    await detectors.scan(fields(FILLER * 4000))
+    await detectors.scan(fields((FILLER * 4000)[:length]))
     counter.cancel()
-    assert turns >= 4
+    assert turns >= fewest
+
+
+async def test_a_scan_aside_finds_what_the_plain_one_finds(detectors: Detectors) -> None:
+    texts = fields(FILLER * 2000 + f"card {CARD}", "mail bob.miller@acme.org", "password is hunter2x")
+    assert await detectors.scan_aside(texts) == detectors.scan_now(texts)
+
+
+async def test_a_scan_aside_leaves_the_event_loop_to_others() -> None:
+    """The detector waits for what only another task of the same loop does."""
+    turned = threading.Event()
+    waited: list[bool] = []
+
+    def wait(view: View) -> Iterator[Span]:
+        waited.append(turned.wait(10))
+        yield from ()
+
+    detectors = Detectors(DetectionPolicy.load(POLICY), extra=(wait,))
+    asyncio.get_running_loop().call_soon(turned.set)
+    await detectors.scan_aside(fields("Hello."))
+    assert waited == [True]
+
+
+async def test_a_detector_that_fails_aside_makes_the_text_confidential() -> None:
+    def fail(view: View) -> Iterator[Span]:
+        raise RuntimeError(view.text)
+
+    detectors = Detectors(DetectionPolicy.load(POLICY), extra=(fail,))
+    (finding,) = await detectors.scan_aside(fields("Hello."))
+    assert (finding.detector, finding.label) == ("detector_failure", Label.CONFIDENTIAL)
 
 
 @pytest.mark.parametrize(
