@@ -59,6 +59,7 @@ class RedisCache:
         self._commands = open_commands(self._redis, bound=partial(_timeout, budget))
         self._failures = 0
         self._refused_writes = 0
+        self._newest_failure: Exception | None = None
         self._next_probe = 0.0
         self._probe: asyncio.Task[None] | None = None
         self._missed_deletions: dict[str, None] = {}
@@ -163,10 +164,14 @@ class RedisCache:
         return result
 
     def _count_failure(self, error: Exception, *, writes: bool) -> None:
-        """A server that is full, or a replica, still answers reads, so that failed writes have a count of their own."""
+        """A server that is full, or a replica, still answers reads, so that failed writes have a count of their own.
+
+        Those that were under way together fail with one error, which counts once.
+        """
         was_away = self.away
-        self._failures += 1
-        self._refused_writes += writes
+        self._failures += error is not self._newest_failure
+        self._refused_writes += writes and error is not self._newest_failure
+        self._newest_failure = error.with_traceback(None)
         if self.away and not was_away:
             log.warning("redis is away (%s): caching in this process", type(error).__name__)
 
