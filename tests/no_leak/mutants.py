@@ -786,7 +786,7 @@ RELABELLED = (
         name="declassification undone by the version before",
         rule="A declassified version has the label that was set",
         file="app/stores/sql/jobs.py",
-        before="        .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))\n",
+        before="    .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))\n",
         after="",
         killer=f"{DOCUMENT_STORE}::test_a_running_index_job_of_the_version_before_does_not_undo_a_declassification",
     ),

@@ -10,7 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal, not_, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import Label
@@ -38,7 +52,7 @@ _other = jobs.alias("other")
 
 async def claim(connection: AsyncConnection, *, now: datetime, lease_seconds: float) -> Job | None:
     """Lease the oldest job that may run now."""
-    row = (await connection.execute(_claimable(now).limit(1).with_for_update(skip_locked=True))).first()
+    row = (await connection.execute(_NEXT, {"now": now})).first()
     if row is None:
         return None
     lease = {"leased_until": now + timedelta(seconds=lease_seconds), "lease_seconds": lease_seconds}
@@ -47,7 +61,7 @@ async def claim(connection: AsyncConnection, *, now: datetime, lease_seconds: fl
     kind = JobKind(row.kind)
     if kind is JobKind.INDEX:
         await _begin_indexing(connection, row.version, now=now)
-    found = (await connection.execute(rows.select_versions().where(versions.c.id == row.version))).one()
+    found = (await connection.execute(_VERSION, {"version": row.version})).one()
     return Job(id=row.id, kind=kind, version=rows.read_version(found), attempts=attempts)
 
 
@@ -63,7 +77,7 @@ async def count(connection: AsyncConnection, *, now: datetime) -> dict[tuple[Job
     return {(JobKind(row.kind), JobState(row.state)): row.number for row in found}
 
 
-def _claimable(now: datetime) -> Any:
+def _claimable(now: BindParameter[datetime]) -> Any:
     """Jobs that are due and free, oldest first.
 
     A document's versions are indexed one after the other, in upload order, so that the label that one is found to have
@@ -91,6 +105,23 @@ def _claimable(now: datetime) -> Any:
     )
 
 
+# Built once: SQLAlchemy takes longer to build such a statement than SQLite to carry it out.
+_NEXT = _claimable(bindparam("now", type_=jobs.c.due.type)).limit(1).with_for_update(skip_locked=True)
+_VERSION = rows.select_versions().where(versions.c.id == bindparam("version"))
+_JOINED_LABEL = (
+    select(func.max(_earlier.c.label))
+    .where(versions.c.id == bindparam("version"), _earlier.c.document == versions.c.document)
+    .where(not_(_earlier.c.removed), _earlier.c.number <= versions.c.number)
+    .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))
+)
+_PLACE = (
+    select(versions.c.document, versions.c.number, versions.c.removed)
+    .join(documents, documents.c.number == versions.c.document)
+    .where(versions.c.id == bindparam("version"))
+    .with_for_update()
+)
+
+
 async def _begin_indexing(connection: AsyncConnection, version: str, *, now: datetime) -> None:
     """Mark the version, with the label of those it will replace: they may have been found to be more sensitive.
 
@@ -107,13 +138,7 @@ async def _begin_indexing(connection: AsyncConnection, version: str, *, now: dat
 
 async def _joined_label(connection: AsyncConnection, version: str) -> Label:
     """The highest of the version and those before it; of a declassified one its own."""
-    joined = (
-        select(func.max(_earlier.c.label))
-        .where(versions.c.id == version, _earlier.c.document == versions.c.document, not_(_earlier.c.removed))
-        .where(_earlier.c.number <= versions.c.number)
-        .where(or_(_earlier.c.id == versions.c.id, not_(versions.c.declassified)))
-    )
-    label: Label = (await connection.execute(joined)).scalar_one()
+    label: Label = (await connection.execute(_JOINED_LABEL, {"version": version})).scalar_one()
     return label
 
 
@@ -194,13 +219,7 @@ async def _make_live(connection: AsyncConnection, version: str, *, label: Label,
 
 async def _lock(connection: AsyncConnection, version: str) -> Any:
     """The version's place in its document, whose row is locked until the transaction ends."""
-    statement = (
-        select(versions.c.document, versions.c.number, versions.c.removed)
-        .join(documents, documents.c.number == versions.c.document)
-        .where(versions.c.id == version)
-        .with_for_update()
-    )
-    return (await connection.execute(statement)).first()
+    return (await connection.execute(_PLACE, {"version": version})).first()
 
 
 async def fail(connection: AsyncConnection, job: Job, *, code: str, message: str, now: datetime) -> None:
@@ -264,12 +283,14 @@ async def forget(connection: AsyncConnection, job: Job) -> None:
 
 async def bump_revision(connection: AsyncConnection, *, tenant: str, collection: str) -> None:
     """Count one change of what a search of the collection can find."""
-    await insert_absent(connection, collections, [{"tenant": tenant, "name": collection, "revision": 0}])
-    await connection.execute(
+    counted = (
         update(collections)
         .where(collections.c.tenant == tenant, collections.c.name == collection)
         .values(revision=collections.c.revision + 1)
     )
+    if not (await connection.execute(counted)).rowcount:
+        await insert_absent(connection, collections, [{"tenant": tenant, "name": collection, "revision": 0}])
+        await connection.execute(counted)
 
 
 def raised(label: Label) -> ColumnElement[Label]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.models import JSONValue, Label, Passage
@@ -75,18 +75,22 @@ async def passages(
     return [found[id] for id in chunk_ids if id in found]
 
 
+# Built once: that takes SQLAlchemy longer than it takes the database to answer.
+_CHUNK_ROWS = (
+    select(chunks.c.ordinal, chunks.c.text, chunks.c.heading, versions.c.number, versions.c.title)
+    .add_columns(documents.c.tenant, documents.c.collection)
+    .join_from(chunks, versions, versions.c.id == chunks.c.version)
+    .join(documents, documents.c.number == versions.c.document)
+    .where(chunks.c.version == bindparam("version"), chunks.c.ordinal >= bindparam("start"), ~versions.c.removed)
+    .order_by(chunks.c.ordinal)
+    .limit(bindparam("limit"))
+)
+
+
 async def chunk_rows(connection: AsyncConnection, version: str, *, start: int, limit: int) -> Sequence[Row[Any]]:
     """Chunks of a version that is not removed, with what they stand under and whose they are."""
-    statement = (
-        select(chunks.c.ordinal, chunks.c.text, chunks.c.heading, versions.c.number, versions.c.title)
-        .add_columns(documents.c.tenant, documents.c.collection)
-        .join_from(chunks, versions, versions.c.id == chunks.c.version)
-        .join(documents, documents.c.number == versions.c.document)
-        .where(chunks.c.version == version, chunks.c.ordinal >= start, ~versions.c.removed)
-        .order_by(chunks.c.ordinal)
-        .limit(limit)
-    )
-    return (await connection.execute(statement)).all()
+    wanted = {"version": version, "start": start, "limit": limit}
+    return (await connection.execute(_CHUNK_ROWS, wanted)).all()
 
 
 async def excerpt(connection: AsyncConnection, version: str, *, first: int, last: int) -> str | None:
