@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.dependencies import Permission
 from app.main import create_app
@@ -120,13 +120,12 @@ async def test_an_id_that_another_tenant_uses_is_free(two: Two) -> None:
 
 def endpoints(app: FastAPI) -> Iterator[tuple[str, list[Permission]]]:
     """Every HTTP endpoint, named as in `get /models`, with what it asks of whom."""
-    routers = [app, *(route.original_router for route in app.routes if hasattr(route, "original_router"))]
-    for route in (route for router in routers for route in router.routes):
-        if isinstance(route, APIRoute):
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute):
             calls = [getattr(each.call, "permission", each.call) for each in route.dependant.dependencies]
             asked = [call for call in calls if isinstance(call, Permission)]
             for method in route.methods or ():
-                yield f"{method.lower()} {route.path.replace(':path', '')}", asked
+                yield f"{method.lower()} {str(route.path).replace(':path', '')}", asked
 
 
 def test_every_endpoint_says_which_scope_it_asks_for(tmp_path: Path) -> None:
