@@ -26,7 +26,8 @@ LOCK_FILE: Final = ".server.lock"
 # A server whose parent was killed is gone in milliseconds.
 LOCK_SECONDS: Final = 10.0
 END_SECONDS: Final = 10.0
-PROGRAM: Final = "from chromadb.cli.cli import app; app()"
+# What Chroma's own command comes to. That one also imports the client, which takes a second and 75 MB.
+PROGRAM: Final = "import sys, chromadb_rust_bindings; chromadb_rust_bindings.cli(sys.argv)"
 
 
 class ChromaServer:
