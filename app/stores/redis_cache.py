@@ -14,7 +14,7 @@ from typing import TypeVar
 from app.errors import UnavailableError
 from app.protocols import CacheStore
 from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect, used_memory
-from app.stores.redis_commands import Script, open_commands
+from app.stores.redis_commands import Script, open_commands, run_script
 
 Result = TypeVar("Result")
 
@@ -145,7 +145,7 @@ class RedisCache:
         await self._fallback.close()
 
     async def _run(self, script: Script, key: str, *arguments: bytes | int) -> object:
-        result: object = await self._commands.run(script, keys=[PREFIX + key], arguments=arguments)
+        result: object = await run_script(self._commands, script, keys=[PREFIX + key], arguments=arguments)
         return result
 
     async def _ask(self, command: Callable[[], Awaitable[Result]], *, writes: bool = False) -> Result:

@@ -51,11 +51,16 @@ class Commands(Protocol):
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The values under the keys, in one question to each server that has some of them."""
 
-    async def run(self, script: Script, *, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        """What the script returns; it is sent as a whole only to a server that does not know it."""
-
     async def close(self) -> None:
         """End what is under way, but not the client."""
+
+
+async def run_script(commands: Commands, script: Script, *, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
+    """What the script returns; it is sent as a whole only to a server that does not know it."""
+    try:
+        return await commands.execute("EVALSHA", script.digest, len(keys), *keys, *arguments)
+    except NoScriptError:
+        return await commands.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
 
 def open_commands(client: RedisClient, *, bound: Bound) -> Commands:
@@ -85,12 +90,6 @@ class Pipeline:
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         found: list[bytes | None] = await self.execute("MGET", *keys)
         return found
-
-    async def run(self, script: Script, *, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        try:
-            return await self.execute("EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def close(self) -> None:
         if self._work is not None:
@@ -167,12 +166,6 @@ class ClusterCommands:
         async with self._slots, self._bound():
             found: list[bytes | None] = await self._client.mget_nonatomic(keys)
             return found
-
-    async def run(self, script: Script, *, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        try:
-            return await self.execute("EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def close(self) -> None:
         """Nothing is left under way."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from app.protocols import Demand, Lease, Level, Taking
 from app.stores.memory_windows import TICKS_A_SECOND, WINDOW_TICKS, MemoryWindows
 from app.stores.redis_client import FAILURES, PROBE_SECONDS, Admits, anywhere, close, connect
-from app.stores.redis_commands import Script, Word, open_commands
+from app.stores.redis_commands import Script, Word, open_commands, run_script
 from app.utils.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ class RedisWindows:
             keys.append(f"{_place(lease)}:leases")
             arguments += [lease.limit, lease.id, LEASE_SECONDS * TICKS_A_SECOND]
         try:
-            answer = await self._commands.run(TAKE, keys=keys, arguments=arguments)
+            answer = await run_script(self._commands, TAKE, keys=keys, arguments=arguments)
         except FAILURES as error:
             self._leave(error)
             return await self._fallback.take(demands, lease=lease)
@@ -198,7 +198,7 @@ class RedisWindows:
         for place, ids in self._held.items():
             arguments: list[Word] = [self._now(), LEASE_SECONDS * TICKS_A_SECOND, *ids]
             try:
-                await self._commands.run(RENEW, keys=[f"{place}:leases"], arguments=arguments)
+                await run_script(self._commands, RENEW, keys=[f"{place}:leases"], arguments=arguments)
             except FAILURES as error:
                 self._leave(error)
                 return
@@ -235,7 +235,7 @@ class RedisWindows:
             async with asyncio.timeout(PROBE_SECONDS):
                 await asyncio.gather(
                     *(
-                        self._commands.run(SETTLE, keys=[f"{place}:costs"], arguments=[tick, difference])
+                        run_script(self._commands, SETTLE, keys=[f"{place}:costs"], arguments=[tick, difference])
                         for place, tick, difference in settlements
                     )
                 )

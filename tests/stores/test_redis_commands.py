@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from app.stores.redis_client import FAILURES, close, connect
-from app.stores.redis_commands import MOST_TOGETHER, Pipeline, Script
+from app.stores.redis_commands import MOST_TOGETHER, Pipeline, Script, run_script
 from tests.support.redis import EXECUTABLE, RedisServer
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="redis-server is not installed")
@@ -86,5 +86,5 @@ async def test_a_server_that_has_forgotten_a_script_is_told_it_again(
 ) -> None:
     script = Script("return ARGV[1]")
     for _ in range(2):
-        assert await pipeline.run(script, keys=[], arguments=["word"]) == b"word"
+        assert await run_script(pipeline, script, keys=[], arguments=["word"]) == b"word"
         await redis_server.ask("SCRIPT", "FLUSH")
